@@ -1,0 +1,58 @@
+# Needs Python 3.11 to 3.13 and make. `make` alone lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+export UV_PYTHON_DOWNLOADS := never
+export TABLEWATCH_HOME ?= $(CURDIR)/.tablewatch
+
+PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13 3,$(shell command -v python$(v))))
+UV := $(or $(shell command -v uv),.uv/bin/uv)
+RUN := $(UV) run --frozen --no-sync
+
+.PHONY: help setup demo ui test test-fast lint format schema postgres bench clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+.uv/bin/uv:
+	$(PYTHON) -m venv .uv
+	.uv/bin/pip install --quiet uv
+
+.venv/.synced: uv.lock pyproject.toml | $(filter .uv/bin/uv,$(UV))
+	$(UV) sync --frozen --python $(PYTHON)
+	@touch $@
+
+setup: .venv/.synced ## Make .venv with everything that the lock file pins
+
+demo: setup ## The main job on real data: train on 28 nights of flights, score three, show what is wrong and why
+	$(RUN) python -m demo.run
+
+ui: setup ## Airflow with the demo's DAGs on http://127.0.0.1:8080; Ctrl-C ends it
+	$(RUN) python -m demo.ui
+
+test: setup ## All tests; those that need PostgreSQL are skipped where it is not installed (see `make postgres`)
+	$(RUN) pytest -n 2 --dist loadfile
+
+test-fast: setup ## The tests that take no more than a few seconds each
+	$(RUN) pytest -n 2 --dist loadfile -m "not slow and not fault and not browser and not spark"
+
+lint: setup ## ruff, mypy --strict, the import contracts of the house
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(RUN) lint-imports
+
+format: setup ## Let ruff put the code in order
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+
+schema: setup ## Write docs/monitor.schema.json again after a change of the monitor's keys
+	$(RUN) python -c "import json; from pipeline.monitor import json_schema; print(json.dumps(json_schema(), indent=2))" > docs/monitor.schema.json
+
+postgres: ## Install PostgreSQL's server programs (Debian, root) for the tests that need a real one
+	command -v apt-get && apt-get install --yes --no-install-recommends postgresql
+
+bench: setup ## How well the detector finds planted errors in real flights
+	$(RUN) python benchmarks/planted.py
+
+clean: ## Remove what the targets made, the demo's home included
+	rm -rf .venv .uv .tablewatch dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

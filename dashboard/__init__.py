@@ -1,0 +1,1 @@
+"""The team's screen: reads the store's views."""

@@ -1,0 +1,165 @@
+"""Layers shared by the models. Tensors run (members, records, ...): every member has weights of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from models.losses import cell_errors, cell_losses
+from models.spec import Spec
+
+Tensor = Any
+REACH = 10.0
+"""Standard deviations beyond which an input says no more than "far out"; the error is taken against the true value."""
+
+
+def inputs(spec: Spec) -> tuple[list[Tensor], list[Tensor]]:
+    """A model's inputs `record` and `hidden`, as given (records first) and as the layers take them (members first)."""
+    record = keras.Input((spec.members, spec.slots), name="record")
+    hidden = keras.Input((spec.members, spec.column_count), name="hidden")
+    return [record, hidden], [ops.transpose(record, (1, 0, 2)), ops.transpose(hidden, (1, 0, 2))]
+
+
+def outputs(output: Tensor) -> Tensor:
+    """The layers' output with records first again."""
+    return ops.transpose(output, (1, 0, 2))
+
+
+class MemberDense(keras.layers.Layer):
+    """A dense layer with one kernel a member: (members, records, inputs) to (members, records, units)."""
+
+    def __init__(self, units: int, activation: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+        self.activation = keras.activations.get(activation)
+
+    def build(self, shape: tuple[int, ...]) -> None:
+        """He-uniform kernels drawn for each member apart, as the fans of a (members, in, out) tensor would be wrong."""
+        members, _, inputs = shape
+        limit = (6.0 / inputs) ** 0.5 if self.activation is not keras.activations.linear else (3.0 / inputs) ** 0.5
+        uniform = keras.initializers.RandomUniform(-limit, limit)
+        self.kernel = self.add_weight(shape=(members, inputs, self.units), initializer=uniform, name="kernel")
+        self.bias = self.add_weight(shape=(members, 1, self.units), initializer="zeros", name="bias")
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return self.activation(ops.matmul(inputs, self.kernel) + self.bias)
+
+
+class MemberNorm(keras.layers.Layer):
+    """Layer normalisation with a scale and offset of its own for each member."""
+
+    def build(self, shape: tuple[int, ...]) -> None:
+        self.scale = self.add_weight(shape=(shape[0], 1, shape[-1]), initializer="ones", name="scale")
+        self.offset = self.add_weight(shape=(shape[0], 1, shape[-1]), initializer="zeros", name="offset")
+
+    def call(self, inputs: Tensor) -> Tensor:
+        centred = inputs - ops.mean(inputs, axis=-1, keepdims=True)
+        deviation = ops.sqrt(ops.mean(ops.square(centred), axis=-1, keepdims=True) + 1e-5)
+        return centred / deviation * self.scale + self.offset
+
+
+class HideColumns(keras.layers.Layer):
+    """In training, draws which columns of each record are hidden: at a rate drawn uniformly from `rates` a record."""
+
+    def __init__(self, columns: int, rates: tuple[float, float], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.columns = columns
+        self.rates = rates
+        self.seed = keras.random.SeedGenerator()
+
+    def call(self, hidden: Tensor, training: bool = False) -> Tensor:
+        if not training:
+            return hidden
+        members, records = ops.shape(hidden)[0], ops.shape(hidden)[1]
+        rate = keras.random.uniform((members, records, 1), *self.rates, seed=self.seed)
+        draw = keras.random.uniform((members, records, self.columns), seed=self.seed)
+        return ops.cast(draw < rate, hidden.dtype)
+
+
+class ReadRecord(keras.layers.Layer):
+    """The first dense layer, on the record as a network sees it: (members, n, slots) to (members, n, units).
+
+    Its inputs are the numbers (clipped at `REACH`, 0 where hidden or missing), a sign for each cell of numbers that is
+    hidden or missing, and one-hot categories, whose hidden and never-seen levels share a place of their own. The
+    product with a one-hot code is a row of the kernel, so rows are looked up instead of multiplied.
+    """
+
+    def __init__(self, spec: Spec, units: int, activation: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.spec = spec
+        self.units = units
+        self.activation = keras.activations.get(activation)
+
+    def build(self, record_shape: tuple[int, ...], hidden_shape: tuple[int, ...]) -> None:
+        spec, members = self.spec, record_shape[0]
+        numbers = len(spec.number_slots) + len(spec.number_cells)
+        limit = (3.0 / (numbers + len(spec.category_cells))) ** 0.5
+        uniform = keras.initializers.RandomUniform(-limit, limit)
+        self.kernel = self.add_weight(shape=(members, numbers, self.units), initializer=uniform, name="kernel")
+        self.bias = self.add_weight(shape=(members, 1, self.units), initializer="zeros", name="bias")
+        self.rows = [
+            self.add_weight(shape=(members * (spec.levels[i] + 1), self.units), initializer=uniform, name=f"rows_{i}")
+            for i in spec.category_cells
+        ]
+
+    def call(self, record: Tensor, hidden: Tensor) -> Tensor:
+        stream = self.bias
+        if self.spec.number_cells:
+            stream = stream + ops.matmul(self._numbers(record, hidden), self.kernel)
+        for i, rows in zip(self.spec.category_cells, self.rows, strict=True):
+            stream = stream + self._row(i, rows, record, hidden)
+        return self.activation(stream)
+
+    def _numbers(self, record: Tensor, hidden: Tensor) -> Tensor:
+        spec = self.spec
+        values = ops.take(record, spec.number_slots, axis=-1)
+        column = [spec.columns[spec.number_cells[at]] for at in spec.cell_of_number]
+        gone = ops.maximum(ops.take(hidden, column, axis=-1), ops.cast(ops.isnan(values), hidden.dtype))
+        first = [spec.cell_of_number.index(at) for at in range(len(spec.number_cells))]
+        seen = ops.where(gone > 0, 0.0, ops.clip(values, -REACH, REACH))
+        return ops.concatenate([seen, ops.take(gone, first, axis=-1)], axis=-1)
+
+    def _row(self, cell: int, rows: Tensor, record: Tensor, hidden: Tensor) -> Tensor:
+        away, code = hidden[..., self.spec.columns[cell]], record[..., self.spec.starts[cell]]
+        index = ops.cast(ops.where(away > 0, 0.0, code + 1.0), "int32")
+        member = ops.arange(index.shape[0])[:, None] * (self.spec.levels[cell] + 1)
+        return ops.take(rows, index + member, axis=0)
+
+    def compute_output_shape(self, record_shape: tuple[int, ...], hidden_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (*record_shape[:-1], self.units)
+
+
+class ReconstructionLoss(keras.layers.Layer):
+    """Adds the training loss, in which hidden cells count 1 and visible ones `visible`, and passes the output on.
+
+    The loss is the mean of the cells' losses over cells and records, summed over members.
+    """
+
+    def __init__(self, spec: Spec, visible: float, category: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.spec = spec
+        self.visible = visible
+        self.balance = [category if levels else 1.0 for levels in spec.levels]
+
+    def call(self, record: Tensor, output: Tensor, hidden: Tensor, training: bool = False) -> Tensor:
+        if not training:
+            return output
+        slots = [slot in self.spec.number_slots for slot in range(self.spec.slots)]
+        target = ops.where(ops.convert_to_tensor(slots), ops.clip(record, -REACH, REACH), record)
+        away = ops.take(hidden, self.spec.columns, axis=-1)
+        weight = ops.convert_to_tensor(self.balance, dtype=away.dtype) * (self.visible + (1.0 - self.visible) * away)
+        self.add_loss(ops.sum(ops.mean(cell_losses(self.spec, target, output) * weight, axis=(1, 2))))
+        return output
+
+
+class CellErrors(keras.layers.Layer):
+    """The reconstruction error of each cell against the true, unclipped values."""
+
+    def __init__(self, spec: Spec, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.spec = spec
+
+    def call(self, record: Tensor, output: Tensor) -> Tensor:
+        return cell_errors(self.spec, record, output)

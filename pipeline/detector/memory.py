@@ -1,0 +1,52 @@
+"""The memory member: a record is reconstructed as its nearest training record."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models import Spec
+
+REACH = 10.0
+MISMATCH = 1.0
+BLOCK = 2_048
+
+
+class Memory:
+    """Up to a few thousand training records, encoded; `rows` is float32 (m, slots).
+
+    The squared distance adds the squared differences of the numbers (in standard deviations, clipped, so that nothing
+    outweighs a number that is far out) and `MISMATCH` for each category that differs.
+    """
+
+    def __init__(self, rows: np.ndarray, spec: Spec) -> None:
+        self.rows = rows
+        self.spec = spec
+        self._plain = _plain(rows, spec)
+        self._square = (self._plain**2).sum(axis=1)
+
+    def distances(self, matrix: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
+        """Squared distance of each row of `matrix` (n, slots) to its nearest remembered record, float64 (n,).
+
+        `own` (n,) holds the place in the memory of the row itself, -1 if it is not there; a record is no neighbour of
+        its own.
+        """
+        found = np.empty(len(matrix))
+        for start in range(0, len(matrix), BLOCK):
+            part = slice(start, start + BLOCK)
+            plain = _plain(matrix[part], self.spec)
+            square = self._square - 2.0 * plain @ self._plain.T
+            if own is not None:
+                there = np.flatnonzero(own[part] >= 0)
+                square[there, own[part][there]] = np.inf
+            found[part] = np.maximum(square.min(axis=1) + (plain**2).sum(axis=1), 0.0)
+        return found
+
+
+def _plain(matrix: np.ndarray, spec: Spec) -> np.ndarray:
+    """Rows whose squared Euclidean distance is the memory's: clipped numbers, then scaled one-hot categories."""
+    numbers = np.clip(np.nan_to_num(matrix[:, list(spec.number_slots)], nan=0.0), -REACH, REACH)
+    parts = [numbers.astype(np.float32)]
+    for cell in spec.category_cells:
+        codes = matrix[:, spec.starts[cell]].astype(int) + 1
+        parts.append(np.eye(spec.levels[cell] + 1, dtype=np.float32)[codes] * np.float32((MISMATCH / 2) ** 0.5))
+    return np.concatenate(parts, axis=1)

@@ -1,0 +1,159 @@
+"""Training and running a model over encoded records: folds, hiding schedules, reconstruction errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from models import Spec, build, scorer
+from pipeline.errors import RefusedData
+
+Progress = Callable[[float, str], None]
+PARTS = 10
+ROWS_AT_ONCE = 131_072
+BATCH = 4_096
+EXACT_COLUMNS = 24
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a model is trained: `steps` of `batch` records a member, drawn with replacement."""
+
+    steps: int
+    batch: int
+    rate: float
+
+
+SCHEDULES = {
+    "ensemble": Schedule(2_000, 256, 3e-3),
+    "autoencoder": Schedule(3_000, 128, 3e-3),
+    "vae": Schedule(3_000, 128, 3e-3),
+}
+
+
+class Network:
+    """A trained model and the passes by which it measures a record."""
+
+    def __init__(self, spec: Spec, model: keras.Model, loss: float | None = None) -> None:
+        self.spec = spec
+        self.loss = loss
+        self.model = model
+        self._scorer = scorer(model, spec)
+        self._passes = hiding_passes(spec)
+        self._columns = np.array(spec.columns)
+
+    @classmethod
+    def fit(
+        cls, spec: Spec, matrix: np.ndarray, folds: np.ndarray, seed: int, progress: Progress | None = None
+    ) -> Network:
+        """Train each member on the records outside its fold, so that every record has an error it was not trained on.
+
+        `matrix` is float32 (n, slots), `folds` int (n,) in 0..members-1. RefusedData when the loss is not finite.
+        """
+        keras.utils.set_random_seed(seed)
+        schedule = SCHEDULES[spec.model]
+        model = build(spec)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0, schedule.steps - 50, alpha=0.01, warmup_target=schedule.rate, warmup_steps=50
+        )
+        part_steps = schedule.steps // PARTS
+        model.compile(
+            keras.optimizers.AdamW(rate, weight_decay=1e-4, global_clipnorm=10.0),
+            steps_per_execution=min(20, part_steps),
+        )
+        draw = np.random.default_rng(seed)
+        rows = [np.flatnonzero(folds != member) for member in range(spec.members)]
+        for part in range(PARTS):
+            _warm_up(model, part)
+            picked = np.stack([draw.choice(own, part_steps * schedule.batch) for own in rows], axis=1)
+            hidden = np.zeros((*picked.shape, spec.column_count), dtype=np.float32)
+            history = model.fit([matrix[picked], hidden], batch_size=schedule.batch, shuffle=False, verbose=0)
+            loss = history.history["loss"][-1]
+            if not np.isfinite(loss):
+                raise RefusedData(f"training diverged (loss {loss}): look for far-out values in the window's numbers")
+            if progress:
+                progress((part + 1) / PARTS, f"loss {loss:.3f}")
+        return cls(spec, model, float(loss))
+
+    def errors(self, matrix: np.ndarray, fold: np.ndarray | None = None) -> np.ndarray:
+        """The reconstruction error of each cell from the other columns, float32 (n, cells).
+
+        The members' mean or, given each record's `fold` (n,), the error of the member that never saw it.
+        """
+        found = np.empty((len(matrix), len(self.spec.widths)), dtype=np.float32)
+        step = max(1, ROWS_AT_ONCE // len(self._passes))
+        for start in range(0, len(matrix), step):
+            part = slice(start, start + step)
+            by_member = self._measure(matrix[part])
+            own = None if fold is None else fold[part]
+            found[part] = by_member.mean(axis=1) if own is None else by_member[np.arange(len(own)), own]
+        return found
+
+    def _measure(self, matrix: np.ndarray) -> np.ndarray:
+        """(n, members, cells): each cell's error over the passes that hide its column."""
+        passes = self._passes
+        records = np.repeat(matrix, len(passes), axis=0)
+        hidden = np.tile(passes, (len(matrix), 1))
+        errors = self._scorer.predict([records, hidden], batch_size=BATCH, verbose=0)
+        errors = errors.reshape(len(matrix), len(passes), self.spec.members, -1)
+        if not passes.any():
+            return np.asarray(errors[:, 0])
+        counted = passes[:, self._columns]
+        return np.asarray(np.einsum("npmc,pc->nmc", errors, counted / counted.sum(axis=0)))
+
+    def reconstruct(self, matrix: np.ndarray, column: np.ndarray) -> np.ndarray:
+        """The output (n, outputs) with each record's `column` (n,) hidden: its expected value given the others.
+
+        A model that never saw hidden cells in training repairs instead: its reconstruction is put in place of the
+        hidden cells and reconstructed again.
+        """
+        hidden = np.eye(self.spec.column_count, dtype=np.float32)[column]
+        output = self._output(matrix, hidden)
+        if self.spec.model == "ensemble":
+            return output
+        for _ in range(3):
+            matrix = self.repaired(matrix, column, output)
+            output = self._output(matrix, np.zeros_like(hidden))
+        return output
+
+    def _output(self, matrix: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+        each = [np.repeat(a[:, None], self.spec.members, axis=1) for a in (matrix, hidden)]
+        return np.asarray(self.model.predict(each, batch_size=BATCH, verbose=0)[:, 0])
+
+    def cell(self, output: np.ndarray, cell: int) -> np.ndarray:
+        """The reconstruction of one cell: the logits of its levels or the most likely numbers, (n, levels or width)."""
+        return output[:, slice(*self.spec.outputs[cell])]
+
+    def repaired(self, matrix: np.ndarray, column: np.ndarray, output: np.ndarray) -> np.ndarray:
+        """A copy of `matrix` with the cells of each record's `column` replaced by their reconstruction in `output`."""
+        spec, mended = self.spec, matrix.copy()
+        for cell, (start, width, levels) in enumerate(zip(spec.starts, spec.widths, spec.levels, strict=True)):
+            rows = np.flatnonzero(column == spec.columns[cell])
+            found = self.cell(output[rows], cell)
+            mended[rows, start : start + width] = found.argmax(axis=1)[:, None] if levels else found
+        return mended
+
+
+def hiding_passes(spec: Spec) -> np.ndarray:
+    """Which columns each pass hides, float32 (passes, columns).
+
+    One column a pass; above `EXACT_COLUMNS` columns a twelfth of them a pass, over two random partitions. The plain
+    autoencoders see the whole record in one pass.
+    """
+    columns = spec.column_count
+    if spec.model != "ensemble":
+        return np.zeros((1, columns), dtype=np.float32)
+    if columns <= EXACT_COLUMNS:
+        return np.eye(columns, dtype=np.float32)
+    draw = np.random.default_rng(0)
+    groups = np.concatenate([draw.permutation(columns) % 12 + 12 * half for half in range(2)]).reshape(2, columns)
+    return np.stack([(groups == g).any(axis=0) for g in range(24)]).astype(np.float32)
+
+
+def _warm_up(model: keras.Model, part: int) -> None:
+    """Raise the weight of the divergence from 0 to 1 over the first third of the training."""
+    if "divergence" in {layer.name for layer in model.layers}:
+        model.get_layer("divergence").warm_up.assign(min(1.0, part / (PARTS / 3)))

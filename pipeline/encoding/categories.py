@@ -1,0 +1,78 @@
+"""Categories and booleans to levels and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.encoding.cells import Cell, Events, Fitted, as_texts, chance, count_nulls, is_null, nowhere
+from pipeline.monitor import Kind
+
+MOST_LEVELS = 256
+FEWEST_RECORDS = 10
+"""A value seen in fewer records (in a small window: than one in a thousand, or 3) has no level of its own: what goes
+with it could not be learned, and the level of the rare ones says so."""
+
+
+@dataclass(frozen=True)
+class CategoricalEncoder(Fitted):
+    """A category: the frequent values have a level each, the rest of those seen share one; null has its own."""
+
+    kind: ClassVar[Kind] = "categorical"
+    levels: list[str]
+    rare: list[str]
+    singletons: int
+
+    @classmethod
+    def fit(cls, values: pa.ChunkedArray, anchor: np.ndarray | None) -> CategoricalEncoder:
+        counts = as_texts(values).drop_null().value_counts()
+        pairs = sorted(
+            zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True),
+            key=lambda pair: (-pair[1], pair[0]),
+        )
+        names = [name for name, _ in pairs]
+        once = sum(count == 1 for _, count in pairs)
+        fewest = min(FEWEST_RECORDS, max(3, len(values) // 1000))
+        own = min(MOST_LEVELS, sum(count >= fewest for _, count in pairs))
+        return cls(len(values), count_nulls(values), names[:own], sorted(names[own:]), once)
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Level 0 is null, then the frequent values, last (where there are any) the rare ones together."""
+        return [Cell(1, 1 + len(self.levels) + bool(self.rare))]
+
+    def encode(self, values: pa.ChunkedArray, anchor: np.ndarray | None) -> np.ndarray:
+        level = {name: i + 1 for i, name in enumerate(self.levels)} | dict.fromkeys(self.rare, 1 + len(self.levels))
+        coded = as_texts(values).dictionary_encode()
+        codes = np.full(len(values), 0.0 if self.nulls else -1.0, dtype=np.float32)
+        at = 0
+        for chunk in coded.chunks:
+            known = np.array([level.get(name, -1) for name in chunk.dictionary.to_pylist()] or [0], dtype=np.float32)
+            there = np.asarray(chunk.indices.is_valid())
+            codes[at : at + len(chunk)][there] = known[chunk.indices.drop_null().to_numpy()]
+            at += len(chunk)
+        return codes[:, None]
+
+    def events(self, values: pa.ChunkedArray, anchor: np.ndarray | None) -> Events:
+        there = ~is_null(values)
+        return Events(there & (self.encode(values, None)[:, 0] < 0), nowhere(values), self.unexpected_null(values))
+
+    def rarity(self, event: str) -> float:
+        """Good-Turing: the share of values seen once is the chance that the next one is new (Good 1953, eq. 9)."""
+        return chance(self.singletons if event == "unseen_category" else 0, self.records)
+
+    def decode(self, cells: list[np.ndarray], anchor: np.ndarray | None) -> list[Any]:
+        names: list[str | None] = [None, *self.levels, "(a rare value)"]
+        logits = cells[0].copy()
+        if not self.nulls:
+            logits[:, 0] = -np.inf
+        return [names[i] for i in logits.argmax(axis=1)]
+
+
+class BooleanEncoder(CategoricalEncoder):
+    """True, false and null: a category of two values."""
+
+    kind: ClassVar[Kind] = "boolean"

@@ -1,0 +1,121 @@
+"""A table's columns to one float32 matrix and back; the fitted state is JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.types as pt
+
+from pipeline.encoding.categories import BooleanEncoder, CategoricalEncoder
+from pipeline.encoding.cells import Cell, ColumnEncoder
+from pipeline.encoding.kinds import infer_kind
+from pipeline.encoding.numbers import NumericEncoder
+from pipeline.encoding.texts import TextEncoder
+from pipeline.encoding.times import ClockEncoder, DatetimeEncoder
+from pipeline.monitor import Kind
+from pipeline.results import Reason
+
+ENCODERS: dict[str, Any] = {
+    each.kind: each
+    for each in (NumericEncoder, CategoricalEncoder, BooleanEncoder, ClockEncoder, DatetimeEncoder, TextEncoder)
+}
+EVENTS: tuple[Reason, ...] = ("unseen_category", "out_of_range", "unexpected_null")
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Some records as the models see them.
+
+    `matrix` is float32 (n, slots): NaN for a missing number, -1 for an unseen level. `events` is bool (n, columns,
+    len(EVENTS)): what is true of a value whatever the others are.
+    """
+
+    matrix: np.ndarray
+    events: np.ndarray
+
+
+class Encoder:
+    """The fitted encoders of a table's columns, in column order."""
+
+    def __init__(self, columns: Mapping[str, ColumnEncoder], anchor: str | None = None) -> None:
+        self.columns = dict(columns)
+        self.anchor = anchor
+        self.cells: list[Cell] = []
+        self.column_of_cell: list[int] = []
+        for index, encoder in enumerate(self.columns.values()):
+            self.cells += encoder.cells
+            self.column_of_cell += [index] * len(encoder.cells)
+        edges = np.concatenate([[0], np.cumsum([cell.width for cell in self.cells])]).astype(int)
+        self.starts: list[int] = edges[:-1].tolist()
+        self.slots = int(edges[-1])
+
+    @classmethod
+    def fit(cls, table: pa.Table, kinds: Mapping[str, Kind] | None = None, anchor: str | None = None) -> Encoder:
+        """Learn each column of `table` but `anchor`, the partition column from which datetimes are counted.
+
+        `kinds` overrides what `infer_kind` finds. Raises KeyError when it names a column that `table` does not have.
+        """
+        kinds = dict(kinds or {})
+        seconds = _anchor_seconds(table, anchor)
+        fitted: dict[str, ColumnEncoder] = {}
+        for name in table.column_names:
+            if name != anchor:
+                column = _decoded(table.column(name))
+                kind = kinds.pop(name, None) or infer_kind(column).kind
+                fitted[name] = ENCODERS[kind].fit(column, seconds)
+        if kinds:
+            raise KeyError(next(iter(kinds)))
+        return cls(fitted, anchor)
+
+    def encode(self, table: pa.Table) -> Encoded:
+        """Encode the fitted columns of `table`; other columns are ignored. Raises KeyError on a missing one."""
+        anchor = _anchor_seconds(table, self.anchor)
+        matrix = np.empty((table.num_rows, self.slots), dtype=np.float32)
+        events = np.zeros((table.num_rows, len(self.columns), len(EVENTS)), dtype=bool)
+        start = 0
+        for index, (name, encoder) in enumerate(self.columns.items()):
+            values = _decoded(table.column(name))
+            width = sum(cell.width for cell in encoder.cells)
+            matrix[:, start : start + width] = encoder.encode(values, anchor)
+            events[:, index] = np.stack(encoder.events(values, anchor), axis=1)
+            start += width
+        return Encoded(matrix, events)
+
+    def decode(self, column: str, cells: list[np.ndarray], table: pa.Table) -> list[Any]:
+        """Values of `column` in its own units from its reconstructed cells; `table` holds the same records' anchor."""
+        return self.columns[column].decode(cells, _anchor_seconds(table, self.anchor))
+
+    def rarities(self) -> np.ndarray:
+        """float64 (columns, len(EVENTS)): how often a normal record shows each event, from the training window."""
+        return np.array([[encoder.rarity(event) for event in EVENTS] for encoder in self.columns.values()])
+
+    def to_state(self) -> dict[str, Any]:
+        """The fitted state as JSON values."""
+        columns = [{"name": n, "kind": e.kind, **asdict(e)} for n, e in self.columns.items()]  # type: ignore[call-overload]
+        return {"anchor": self.anchor, "columns": columns}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Encoder:
+        """The encoder that `to_state` wrote."""
+        columns: dict[str, ColumnEncoder] = {}
+        for described in state["columns"]:
+            fields = {key: value for key, value in described.items() if key not in ("name", "kind")}
+            columns[described["name"]] = ENCODERS[described["kind"]](**fields)
+        return cls(columns, state["anchor"])
+
+
+def _decoded(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The values themselves where a file holds them as a dictionary and codes."""
+    return values.cast(values.type.value_type) if pt.is_dictionary(values.type) else values
+
+
+def _anchor_seconds(table: pa.Table, anchor: str | None) -> np.ndarray | None:
+    """Each record's partition in seconds since 1970, float64 (n,)."""
+    if anchor is None:
+        return None
+    days = table.column(anchor).cast(pa.date32(), safe=False).cast(pa.int32()).cast(pa.float64())
+    return np.asarray(days.to_numpy()) * 86_400.0

@@ -1,0 +1,60 @@
+"""A record's key and its text: the same in quarantine, anomalies, labels and exported scores. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import math
+from collections.abc import Collection, Sequence
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+
+
+def as_text(value: Any) -> str | None:
+    """The text of one value in the table's own units; None for null. Instants are in UTC, floats without noise."""
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return repr(int(value)) if math.isfinite(value) and value == int(value) and abs(value) < 2**53 else repr(value)
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, dt.datetime) and value.tzinfo is not None:
+        return value.astimezone(dt.UTC).isoformat()
+    if isinstance(value, dt.date | dt.time):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value)
+
+
+def record_keys(table: pa.Table, primary_key: Sequence[str]) -> list[str | None]:
+    """The key of each record: the text of its key column, or a JSON array of them in key order; None if any is null."""
+    columns = [[as_text(value) for value in table.column(name).to_pylist()] for name in primary_key]
+    if len(columns) == 1:
+        return columns[0]
+    return [None if None in values else json.dumps(values, ensure_ascii=False) for values in zip(*columns, strict=True)]
+
+
+def record_json(row: dict[str, Any], sensitive: Collection[str] = ()) -> dict[str, Any]:
+    """One record as JSON: numbers that JSON keeps exactly stay numbers, the rest is text, sensitive values hashed."""
+    return {n: hidden_text(as_text(v)) if n in sensitive else _json_value(v) for n, v in row.items()}
+
+
+def hidden_text(text: str | None) -> str | None:
+    """What is shown in place of a sensitive value: a digest, so that equal values can still be told to be equal."""
+    return None if text is None else "sha256:" + hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _json_value(value: Any) -> Any:
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int) and abs(value) < 2**53:
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    return as_text(value)

@@ -1,0 +1,68 @@
+"""Scores accepted records batch by batch: each gets a score and a p-value, the improbable ones their reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.detector import Detector, explain
+from pipeline.errors import RefusedData
+from pipeline.monitor import Monitor
+from pipeline.records import hidden_text, record_json, record_keys
+from pipeline.results import Anomaly, Contribution
+
+
+@dataclass(frozen=True)
+class ScoredBatch:
+    """`score` and `p_value` float64 (n,), one for each accepted record in order; the anomalies among them."""
+
+    score: np.ndarray
+    p_value: np.ndarray
+    anomalies: list[Anomaly]
+
+
+def score_batch(monitor: Monitor, partition: str, detector: Detector, accepted: pa.Table, rate: float) -> ScoredBatch:
+    """Score one batch; records whose p-value is at most `rate` are flagged.
+
+    Raises RefusedData when a score is not finite: nothing that cannot be compared with a threshold is stored.
+    """
+    scores = detector.score(accepted)
+    if not np.isfinite(scores.score).all():
+        row = int(np.flatnonzero(~np.isfinite(scores.score))[0])
+        key = record_keys(accepted.slice(row, 1), monitor.primary_key)[0]
+        raise RefusedData(f"{monitor.name} {partition}: record {key} has no finite score; train the monitor again")
+    flagged = np.flatnonzero(scores.p_value <= rate)
+    if not len(flagged):
+        return ScoredBatch(scores.score, scores.p_value, [])
+    records = accepted.take(pa.array(flagged))
+    threshold = detector.threshold(rate)
+    reasons = explain(detector, records)
+    keys = record_keys(records, monitor.primary_key)
+    found = [
+        Anomaly(
+            record_key=key or "",
+            score=float(scores.score[row]),
+            p_value=float(scores.p_value[row]),
+            threshold=threshold,
+            record=record_json(record, monitor.columns.sensitive),
+            contributions=tuple(_discreet(monitor, each) for each in why),
+        )
+        for row, key, record, why in zip(flagged, keys, records.to_pylist(), reasons, strict=True)
+    ]
+    return ScoredBatch(scores.score, scores.p_value, found)
+
+
+def _discreet(monitor: Monitor, contribution: Contribution) -> Contribution:
+    """The contribution with the values of a sensitive column hashed, the expected one left out."""
+    if contribution.column_name not in monitor.columns.sensitive:
+        return contribution
+    return Contribution(
+        contribution.column_name,
+        hidden_text(contribution.observed),
+        None,
+        contribution.share,
+        contribution.rank,
+        contribution.reason,
+    )

@@ -1,0 +1,83 @@
+"""A connected ibis backend: small results as rows, records as a stream of Arrow batches on a connection of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.records import as_text
+from pipeline.source.connection import Connect
+
+
+class Engine:
+    """One backend. A stream gets another connection: a query beside it would silently end it on the same one."""
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+        self.backend = connect()
+
+    def rows(self, expression: Any) -> list[dict[str, Any]]:
+        """All rows of a small result."""
+        found: list[dict[str, Any]] = self.backend.to_pyarrow(expression).to_pylist()
+        return found
+
+    def stream(self, expression: Any, schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
+        """The rows of an expression whose columns hold those of `schema`, as batches of that schema."""
+        backend = self._beside(expression)
+        try:
+            for batch in backend.to_pyarrow_batches(expression, chunk_size=rows):
+                yield conform(batch, schema)
+        finally:
+            backend.disconnect()
+
+    def _beside(self, expression: Any) -> Any:
+        return self._connect()
+
+
+class EmbeddedEngine(Engine):
+    """DuckDB inside this process. What is registered is a view that a stream's own cursor has to be given again."""
+
+    def __init__(self) -> None:
+        import ibis
+
+        # A file can ask for an extension; nothing is fetched from the network for it.
+        super().__init__(lambda: ibis.duckdb.connect(autoinstall_known_extensions=False))
+        self._views: dict[str, Callable[[Any, str], Any]] = {}
+
+    def register(self, make: Callable[[Any, str], Any]) -> Any:
+        """The table that `make(backend, name)` makes a view of."""
+        name = f"tablewatch:{len(self._views)}"
+        self._views[name] = make
+        return make(self.backend, name)
+
+    def _beside(self, expression: Any) -> Any:
+        import ibis
+        from ibis.expr.operations import DatabaseTable
+
+        backend = ibis.duckdb.from_connection(self.backend.con.cursor())
+        for table in expression.op().find(DatabaseTable):
+            if table.name in self._views:
+                self._views[table.name](backend, table.name)
+        return backend
+
+
+def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The columns of a schema out of a batch, in its types; nested values as JSON. ArrowException if one cannot be."""
+    return pa.RecordBatch.from_arrays(
+        [_conform(batch.column(field.name), field.type) for field in schema], schema=schema
+    )
+
+
+def _conform(column: pa.Array, dtype: pa.DataType) -> pa.Array:
+    if column.type == dtype:
+        return column
+    if pa.types.is_nested(column.type):
+        return pa.array([None if value is None else _json(value) for value in column.to_pylist()], dtype)
+    return column.cast(dtype)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, default=as_text, ensure_ascii=False, sort_keys=True)

@@ -1,0 +1,170 @@
+"""What a run writes for its partition: all of it replaced in one transaction, or nothing touched."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import sqlalchemy as sa
+
+from pipeline.results import Anomaly, ExpectationResult, Quarantined
+from pipeline.store.database import lock
+from pipeline.store.runs import Runs, RunStatus, claim_run, end_run, subject
+from pipeline.store.schema import COLUMN_NAMES, LARGEST, anomalies, contributions, metrics, quarantine, validations
+from pipeline.store.types import storable
+
+BATCH = 5_000
+LONGEST_KEY = 512  # characters: PostgreSQL refuses an index entry above 2,700 bytes
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PartitionResults:
+    """Everything one scoring run writes for a partition.
+
+    `metrics` are numbers about the partition by name, None (or not finite) where there is no value; `counts` go to
+    the run's row and name at least the records `read`, `accepted`, `quarantined` and `flagged`.
+    """
+
+    validations: Sequence[ExpectationResult] = ()
+    quarantine: Sequence[Quarantined] = ()
+    anomalies: Sequence[Anomaly] = ()
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+class Writes(Runs):
+    """The part of the store that replaces a partition's results."""
+
+    def replace_validation(
+        self,
+        run_id: str,
+        monitor: str,
+        partition: str,
+        validations: Sequence[ExpectationResult],
+        quarantine: Sequence[Quarantined],
+        *,
+        status: RunStatus = "running",
+        reason: str | None = None,
+        counts: Mapping[str, int] | None = None,
+    ) -> None:
+        """Replace the partition's validations and quarantine in one transaction.
+
+        A `status` other than `running` ends the run in that transaction. Raises ValueError when the run is not a
+        running one of this partition, FailedMachinery when the database does not answer; then nothing has changed.
+        """
+        with self._writing(subject(monitor, partition)) as connection:
+            lock(connection, monitor, partition)
+            config_hash = claim_run(connection, run_id, monitor, partition)
+            mark = {"monitor": monitor, "partition": partition, "run_id": run_id, "config_hash": config_hash}
+            _replace_validation(connection, mark, validations, quarantine)
+            if status != "running":
+                end_run(connection, run_id, status, self.clock(), reason, counts)
+
+    def replace_partition(
+        self,
+        run_id: str,
+        monitor: str,
+        partition: str,
+        model_version: str,
+        config_hash: str,
+        results: PartitionResults,
+    ) -> None:
+        """Replace all results of the partition and end the run as `done`, in one transaction.
+
+        An anomaly whose key was flagged before keeps the time and the score of its first detection. Raises ValueError
+        for a score that is not finite, a key twice or too long, or a run that is not a running one of this partition;
+        FailedMachinery when the database does not answer. In every case nothing has changed.
+        """
+        _check(subject(monitor, partition), results.anomalies)
+        mark = {"monitor": monitor, "partition": partition, "run_id": run_id, "config_hash": config_hash}
+        scored = mark | {"model_version": model_version}
+        with self._writing(subject(monitor, partition)) as connection:
+            lock(connection, monitor, partition)
+            claim_run(connection, run_id, monitor, partition)
+            now = self.clock()
+            first = _first_detections(connection, monitor, partition)
+            _replace_validation(connection, mark, results.validations, results.quarantine)
+            _delete(connection, mark, contributions, anomalies, metrics)
+            _insert(connection, anomalies, _anomaly_rows(scored, results.anomalies, first, now))
+            _insert(connection, contributions, _contribution_rows(scored, results.anomalies))
+            _insert(connection, metrics, _metric_rows(scored, results.metrics))
+            end_run(connection, run_id, "done", now, counts=results.counts, model_version=model_version)
+
+
+def _check(about: str, flagged: Sequence[Anomaly]) -> None:
+    seen = set()
+    for anomaly in flagged:
+        key = storable(anomaly.record_key)
+        shown = repr(key[:80])
+        shares = [contribution.share for contribution in anomaly.contributions]
+        if not all(abs(x) <= LARGEST for x in (anomaly.score, anomaly.p_value, anomaly.threshold, *shares)):
+            raise ValueError(
+                f"{about}: record {shown} has score {anomaly.score}, p-value {anomaly.p_value}, threshold"
+                f" {anomaly.threshold} and shares {shares}; only finite numbers are stored"
+            )
+        if key in seen:
+            raise ValueError(f"{about}: two anomalies have the record key {shown}; quarantine duplicate keys")
+        if len(key) > LONGEST_KEY:
+            raise ValueError(
+                f"{about}: the record key {shown}... is longer than {LONGEST_KEY} characters; quarantine it"
+            )
+        seen.add(key)
+
+
+def _first_detections(connection: sa.Connection, monitor: str, partition: str) -> dict[str, tuple[dt.datetime, float]]:
+    columns = anomalies.c.record_key, anomalies.c.first_detected_at, anomalies.c.first_score
+    wanted = sa.select(*columns).where(anomalies.c.monitor == monitor, anomalies.c.partition == partition)
+    return {row.record_key: (row.first_detected_at, row.first_score) for row in connection.execute(wanted)}
+
+
+def _replace_validation(
+    connection: sa.Connection, mark: Row, results: Iterable[ExpectationResult], set_aside: Iterable[Quarantined]
+) -> None:
+    _delete(connection, mark, validations, quarantine)
+    _insert(connection, validations, _positioned(mark, results))
+    _insert(connection, quarantine, _positioned(mark, set_aside))
+
+
+def _delete(connection: sa.Connection, mark: Row, *tables: sa.Table) -> None:
+    for table in tables:
+        here = (table.c.monitor == mark["monitor"]) & (table.c.partition == mark["partition"])
+        connection.execute(table.delete().where(here))
+
+
+def _insert(connection: sa.Connection, table: sa.Table, rows: Iterator[Row]) -> None:
+    while batch := list(islice(rows, BATCH)):
+        connection.execute(table.insert(), batch)
+
+
+def _positioned(mark: Row, results: Iterable[ExpectationResult | Quarantined]) -> Iterator[Row]:
+    for position, result in enumerate(results):
+        named = {COLUMN_NAMES.get(name, name): value for name, value in vars(result).items()}
+        yield mark | named | {"position": position}
+
+
+def _anomaly_rows(
+    mark: Row, flagged: Iterable[Anomaly], first: dict[str, tuple[dt.datetime, float]], now: dt.datetime
+) -> Iterator[Row]:
+    for anomaly in flagged:
+        detected_at, score = first.get(storable(anomaly.record_key), (now, anomaly.score))
+        values = vars(anomaly) | {"first_detected_at": detected_at, "first_score": score}
+        del values["contributions"]
+        yield mark | values
+
+
+def _contribution_rows(mark: Row, flagged: Iterable[Anomaly]) -> Iterator[Row]:
+    for anomaly in flagged:
+        for contribution in anomaly.contributions:
+            yield mark | vars(contribution) | {"record_key": anomaly.record_key}
+
+
+def _metric_rows(mark: Row, values: Mapping[str, float | None]) -> Iterator[Row]:
+    for name, value in values.items():
+        finite = value if value is not None and math.isfinite(value) else None
+        yield mark | {"name": name, "value": finite}

@@ -1,0 +1,122 @@
+"""From a training window to a challenger: sample, fit, calibrate, measure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.calibration import Conformal
+from pipeline.detector import Detector
+from pipeline.detector.network import Progress
+from pipeline.errors import ConfigurationError, CorruptBundle, RefusedData
+from pipeline.monitor import Monitor
+
+STACK = ("tablewatch", "keras", "numpy", "pyarrow")
+LARGEST_RATE = 0.2
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """A fitted detector with what a bundle and the store keep of it."""
+
+    detector: Detector
+    manifest: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+    metrics: dict[str, Any]
+    warnings: tuple[str, ...]
+
+
+def modelled_columns(monitor: Monitor, names: Iterable[str]) -> list[str]:
+    """The columns that are scored: all but the excluded, the primary key and the partition column."""
+    aside = {*monitor.columns.exclude, *monitor.primary_key, monitor.partition_by}
+    return [name for name in names if name not in aside]
+
+
+def sample(batches: Iterable[pa.RecordBatch], total: int, most: int, seed: int) -> pa.Table:
+    """A uniform sample of about `most` of `total` records, drawn as they stream by; all when they are fewer."""
+    if total <= most:
+        return pa.Table.from_batches(list(batches))
+    draw = np.random.default_rng(seed)
+    return pa.Table.from_batches([b.filter(pa.array(draw.random(b.num_rows) < most / total)) for b in batches])
+
+
+def train(
+    monitor: Monitor, accepted: pa.Table, partitions: Mapping[str, int], seed: int, progress: Progress | None = None
+) -> Challenger:
+    """Fit a challenger on the accepted records of the window; `partitions` counts the records of each partition.
+
+    Raises RefusedData when there are fewer than the monitor's `training.min_rows` or the training diverges,
+    ConfigurationError when `columns.kinds` names a column that the table does not have or none is left to model.
+    """
+    first, last = min(partitions), max(partitions)
+    where = f"{monitor.name} {first} to {last}"
+    if accepted.num_rows < monitor.training.min_rows:
+        raise RefusedData(
+            f"{where}: {accepted.num_rows} accepted records are fewer than training.min_rows "
+            f"{monitor.training.min_rows}; widen training.window or lower min_rows"
+        )
+    names = modelled_columns(monitor, accepted.column_names)
+    unknown = [name for name in monitor.columns.kinds if name not in names]
+    if unknown or not names:
+        known = ", ".join(names) or "none"
+        what = f"column {unknown[0]!r} of columns.kinds is not modelled" if unknown else "no column is left to model"
+        raise ConfigurationError(f"{where}: {what}; modelled columns are {known}")
+    detector = Detector(monitor.training.model, monitor.columns.kinds, monitor.partition_by, seed)
+    try:
+        detector.fit(accepted.select([*names, monitor.partition_by]), progress)
+    except RefusedData as refusal:
+        raise RefusedData(f"{where}: {refusal}") from refusal
+    state, arrays = detector.to_state()
+    typical = float(np.median(list(partitions.values())))
+    manifest = {
+        "detector": state,
+        "window": {"first": first, "last": last, "partitions": len(partitions), "records": accepted.num_rows},
+        "typical_partition": typical,
+        "versions": {package: version(package) for package in STACK},
+    }
+    warnings = _warnings(monitor, where, detector, typical)
+    return Challenger(detector, manifest, arrays, _metrics(detector, accepted), warnings)
+
+
+def restore(monitor: Monitor, manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Detector:
+    """The detector in a bundle whose digest was right. Raises CorruptBundle when its numbers do not fit its graph."""
+    try:
+        return Detector.from_state(manifest["detector"], arrays)
+    except (KeyError, ValueError, TypeError) as error:
+        raise CorruptBundle(
+            f"{monitor.name}: the champion's bundle was written by another version of tablewatch ({error}); "
+            f"train again: tablewatch train {monitor.name}"
+        ) from error
+
+
+def flag_rate(monitor: Monitor, typical_partition: float) -> float:
+    """The share of normal records that may be flagged: as written, or the budget over a typical partition's records."""
+    if monitor.threshold.alert_budget is None:
+        return float(monitor.threshold.false_alarm_rate or 0.0)
+    return min(monitor.threshold.alert_budget / max(typical_partition, 1.0), LARGEST_RATE)
+
+
+def _metrics(detector: Detector, accepted: pa.Table) -> dict[str, Any]:
+    return {
+        "records": accepted.num_rows,
+        "calibration_records": len(detector.calibration.scores),
+        "columns": {name: encoder.kind for name, encoder in detector.encoder.columns.items()},
+        "loss": detector.network.loss,
+    }
+
+
+def _warnings(monitor: Monitor, where: str, detector: Detector, typical: float) -> tuple[str, ...]:
+    """Says so when the calibration set is too small to promise the rate that was asked for."""
+    rate = flag_rate(monitor, typical)
+    needed, held = Conformal.records_needed(rate), len(detector.calibration.scores)
+    if held >= needed:
+        return ()
+    return (
+        f"{where}: to promise a false-alarm rate of {rate:g} takes {needed} calibration records and there are {held}; "
+        f"the threshold is extrapolated; widen training.window or ask for a rate of {1 / (held + 1):.2g} or more",
+    )

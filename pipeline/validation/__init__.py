@@ -1,0 +1,33 @@
+"""Validation on Great Expectations: suites learned from the past and written by the user, run on each partition.
+
+Before training `first_suite`, after it `learn`. Then, partition by partition: `check_schema`, `check_partition` on the
+profile, `duplicate_keys` over its batches, and a `RecordCheck` that parts each batch into accepted and quarantined.
+`refuse_if_broken` stops a partition that cannot be trusted.
+"""
+
+from __future__ import annotations
+
+from pipeline.validation.census import KeyCensus, duplicate_keys, unique_columns
+from pipeline.validation.learning import first_suite, learn, with_own
+from pipeline.validation.partition import check_partition, check_schema, refuse_if_broken
+from pipeline.validation.records import CheckedBatch, RecordCheck
+from pipeline.validation.suite import Spec, Suite
+from pipeline.validation.words import in_words, readable
+
+__all__ = [
+    "CheckedBatch",
+    "KeyCensus",
+    "RecordCheck",
+    "Spec",
+    "Suite",
+    "check_partition",
+    "check_schema",
+    "duplicate_keys",
+    "first_suite",
+    "in_words",
+    "learn",
+    "readable",
+    "refuse_if_broken",
+    "unique_columns",
+    "with_own",
+]

@@ -1,0 +1,138 @@
+"""Judges the records of a partition one batch at a time: accepted, or quarantined with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.monitor import Monitor
+from pipeline.results import ExpectationResult, Quarantined
+from pipeline.validation import engine
+from pipeline.validation.catalogue import needs_records
+from pipeline.validation.census import Columns, KeyCensus, digests
+from pipeline.validation.conform import Conformed, conform
+from pipeline.validation.frames import frame_for
+from pipeline.validation.quarantine import Break, quarantine, value_texts
+from pipeline.validation.suite import OF_TYPE, UNIQUE, UNIQUE_TOGETHER, Spec, Suite, columns_of
+from pipeline.validation.whole import WholePartition
+
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class CheckedBatch:
+    """A batch parted in two. `accepted` has the types as trained; a record is quarantined once for each break."""
+
+    accepted: pa.Table
+    quarantined: list[Quarantined]
+
+
+@dataclass
+class _Tally:
+    """How one expectation fared over the batches so far, with the first few values that broke it."""
+
+    spec: Spec
+    checked: int = 0
+    unexpected: int = 0
+    examples: list[str | None] = field(default_factory=list)
+
+    def result(self) -> ExpectationResult:
+        names = columns_of(self.spec["kwargs"])
+        return ExpectationResult(
+            scope="record",
+            expectation=self.spec["type"],
+            column=names[0] if len(names) == 1 else None,
+            kwargs=self.spec["kwargs"],
+            severity=self.spec["severity"],
+            origin=self.spec["origin"],
+            success=self.unexpected == 0,
+            checked=self.checked,
+            unexpected=self.unexpected,
+            observed=self.examples or None,
+        )
+
+
+class RecordCheck:
+    """The record suite over one partition; `check` takes its batches in the order in which they are read."""
+
+    def __init__(self, monitor: Monitor, partition: str, suite: Suite, census: KeyCensus) -> None:
+        self._monitor, self._partition, self._suite, self._census = monitor, partition, suite, census
+        self._types = [_Tally(_of_type(column, kind)) for column, kind in suite.schema.items()]
+        self._tallies = [_Tally(spec) for spec in suite.record]
+        self._met: dict[Columns, set[bytes]] = {group: set() for group in census.repeated}
+        self._whole = WholePartition(monitor, partition, [spec for spec in suite.partition if needs_records(spec)])
+
+    def check(self, batch: pa.Table | pa.RecordBatch, first_row: int) -> CheckedBatch:
+        """Parts one batch whose first record has the number `first_row` in the partition.
+
+        ConfigurationError naming an expectation that could not be computed.
+        """
+        records = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+        conformed = conform(records, self._suite.schema, self._monitor.timezone)
+        breaks = []
+        for tally, checked, rows in [*self._judge_types(conformed), *self._judge(conformed)]:
+            columns = columns_of(tally.spec["kwargs"])
+            self._count(tally, checked, rows, records)
+            if rows and tally.spec["severity"] == "error":
+                breaks.append(Break(tally.spec["type"], columns, rows))
+        kept = np.ones(records.num_rows, bool)
+        kept[[row for broken in breaks for row in broken.rows]] = False
+        accepted = conformed.table.filter(pa.array(kept))
+        self._whole.keep(accepted)
+        return CheckedBatch(accepted, quarantine(self._monitor, records, conformed.table, breaks, first_row))
+
+    def results(self) -> list[ExpectationResult]:
+        """How each expectation fared over the batches so far; those on the whole partition on its accepted records.
+
+        ConfigurationError naming an expectation that could not be computed.
+        """
+        return [tally.result() for tally in [*self._types, *self._tallies]] + self._whole.results()
+
+    def _count(self, tally: _Tally, checked: int, rows: Sequence[int], records: pa.Table) -> None:
+        tally.checked += checked
+        tally.unexpected += len(rows)
+        if len(tally.examples) < _EXAMPLES:
+            texts = value_texts(self._monitor, records, columns_of(tally.spec["kwargs"]), rows[: _EXAMPLES * 4])
+            tally.examples = list(dict.fromkeys([*tally.examples, *texts]))[:_EXAMPLES]
+
+    def _judge_types(self, conformed: Conformed) -> Iterator[tuple[_Tally, int, list[int]]]:
+        for tally in self._types:
+            yield tally, conformed.table.num_rows, conformed.offending.get(tally.spec["kwargs"]["column"], [])
+
+    def _judge(self, conformed: Conformed) -> Iterator[tuple[_Tally, int, list[int]]]:
+        """For each expectation of the record suite, how many records it judged and which of them broke it."""
+        table = conformed.table
+        computed = [spec for spec in self._suite.record if spec["type"] not in (UNIQUE, UNIQUE_TOGETHER)]
+        frame = frame_for(table, computed)
+        outcomes = iter(engine.validate(self._monitor, self._partition, frame, computed, table.schema))
+        repeats = {group: self._repeats(table, group) for group in self._census.repeated}
+        for tally in self._tallies:
+            columns = columns_of(tally.spec["kwargs"])
+            if tally.spec["type"] in (UNIQUE, UNIQUE_TOGETHER):
+                yield tally, table.num_rows, repeats[columns]
+                continue
+            outcome = next(outcomes)
+            # A cell of a wrong type is told as that, not as a null as well.
+            told = {row for column in columns for row in conformed.offending.get(column, [])}
+            yield tally, outcome.checked, [row for row in outcome.rows if row not in told]
+
+    def _repeats(self, table: pa.Table, group: Columns) -> list[int]:
+        """The records whose value comes again: all where the records differ, all but the first where they are one."""
+        repeated, conflicting, met = self._census.repeated[group], self._census.conflicting[group], self._met[group]
+        if not repeated:
+            return []
+        rows = []
+        for row, value in enumerate(digests(table, group)):
+            if value in conflicting or value in met:
+                rows.append(row)
+            elif value is not None and value in repeated:
+                met.add(value)
+        return rows
+
+
+def _of_type(column: str, kind: str) -> Spec:
+    kwargs = {"column": column, "type_": kind}
+    return {"scope": "record", "type": OF_TYPE, "kwargs": kwargs, "severity": "error", "origin": "learned"}
