@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import (
     DAG,
     Asset,
-    CronPartitionTimetable,
     CronTriggerTimetable,
     ExceptionRetryPolicy,
     Param,
@@ -28,6 +27,7 @@ from airflow.sdk import (
 from pipeline.errors import ConfigurationError, FailedMachinery, TablewatchError
 from pipeline.monitor import Monitor, scan
 from pipeline.settings import Settings
+from pipeline.timetable import DayBeforeTimetable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 KEY_FORMAT = "%Y-%m-%d"
 RETRIES = 3
 TIMEOUTS = {"validate": timedelta(hours=1), "score": timedelta(hours=1), "retrain": timedelta(hours=4)}
-ONCE_A_DAY = re.compile(r"\d+ +\d+ +\* +\* +\*")
+ONE_TIME_OF_DAY = re.compile(r"\d+ +\d+ .*")
 
 RETRY_ONLY_IO = ExceptionRetryPolicy(
     rules=[
@@ -54,9 +54,9 @@ SUMMARY = {
     "retrain": "Trains a challenger for {name}; it replaces the champion only if it passes the gate",
 }
 RUNS = {
-    "validate": "every night at `{schedule}` ({timezone}), for the day that has just ended",
+    "validate": "at `{schedule}` ({timezone}), for the day before",
     "score": "as soon as `validate_{name}` has validated a partition, for that partition; anomalies never fail it",
-    "retrain": "at `{training_schedule}` ({timezone}), through the day of the tick before",
+    "retrain": "at `{training_schedule}` ({timezone}), through the day before",
 }
 COMMAND = {
     "validate": "tablewatch validate {name} --partition 2013-02-03",
@@ -112,22 +112,19 @@ def register(folder: Path) -> None:
 
 
 def monitor_dags(monitor: Monitor) -> None:
-    """Makes the three DAGs of one monitor. ConfigurationError, and no DAG, if its schedule cannot name partitions."""
-    if not ONCE_A_DAY.fullmatch(monitor.schedule):
-        raise ConfigurationError(
-            f"{monitor.name}: the schedule {monitor.schedule!r} does not come once a day, "
-            "so it cannot name one partition a day; write a minute and an hour as in '0 2 * * *'"
-        )
+    """Makes the three DAGs of one monitor. ConfigurationError, and no DAG, if a schedule names a partition twice."""
+    nightly = day_before(monitor, monitor.schedule)
+    training = day_before(monitor, monitor.training.schedule)
     validated = Asset(
         name=f"{monitor.name}_validated", uri=f"tablewatch://{monitor.name}/validated", group="tablewatch"
     )
-    _validate_dag(monitor, validated)
+    _validate_dag(monitor, nightly, validated)
     _score_dag(monitor, validated)
-    _retrain_dag(monitor)
+    _retrain_dag(monitor, training)
 
 
-def _validate_dag(monitor: Monitor, validated: Asset) -> None:
-    with _dag("validate", monitor, tick_before(monitor.schedule, monitor.timezone)):
+def _validate_dag(monitor: Monitor, nightly: DayBeforeTimetable, validated: Asset) -> None:
+    with _dag("validate", monitor, nightly):
 
         @task(outlets=[validated], multiple_outputs=False)
         def validate(**context: Any) -> dict[str, Any]:
@@ -155,8 +152,8 @@ def _score_dag(monitor: Monitor, validated: Asset) -> None:
         score()
 
 
-def _retrain_dag(monitor: Monitor) -> None:
-    with _dag("retrain", monitor, tick_before(monitor.training.schedule, monitor.timezone)):
+def _retrain_dag(monitor: Monitor, training: DayBeforeTimetable) -> None:
+    with _dag("retrain", monitor, training):
 
         @task(multiple_outputs=False)
         def train(**context: Any) -> dict[str, Any]:
@@ -215,18 +212,20 @@ def _is_iso_date(text: str) -> bool:
         return False
 
 
-def tick_before(cron: str, timezone: str) -> CronPartitionTimetable:
-    """Runs at each tick of the cron text for the local day of the tick before, so that the partition has ended.
+def day_before(monitor: Monitor, cron: str) -> DayBeforeTimetable:
+    """Runs at each tick of the cron text for the monitor's local day before it. ConfigurationError if a day has two.
 
-    At 02:00 on the 4th the partition of the 4th holds two hours of records; the one of the 3rd is whole. A DAG seen for
-    the first time waits for its next tick (`run_immediately` of zero): deploying never starts work.
+    A DAG seen for the first time waits for its next tick (`run_immediately` of zero): deploying never starts work.
     """
-    return CronPartitionTimetable(
-        cron, timezone=timezone, run_offset=-1, run_immediately=timedelta(0), key_format=KEY_FORMAT
-    )
+    if not ONE_TIME_OF_DAY.fullmatch(cron):
+        raise ConfigurationError(
+            f"{monitor.name}: the schedule {cron!r} comes more than once a day, and every time for the same partition, "
+            "the day before; write one minute and one hour, as in '0 2 * * *'"
+        )
+    return DayBeforeTimetable(cron, timezone=monitor.timezone, run_immediately=timedelta(0), key_format=KEY_FORMAT)
 
 
-def _dag(kind: str, monitor: Monitor, schedule: BaseTimetable) -> DAG:
+def _dag(kind: str, monitor: Monitor, schedule: BaseTimetable | DayBeforeTimetable) -> DAG:
     words = {
         "name": monitor.name,
         "description": monitor.description,

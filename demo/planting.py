@@ -107,8 +107,8 @@ def plant(warehouse: duckdb.DuckDBPyConnection) -> None:
     `planted` has a row for each corrupted flight: the fields of Planted. duckdb.CatalogException if it is there: an
     error is never planted on top of another.
     """
-    warehouse.begin()
     warehouse.execute(TRUTH)
+    warehouse.begin()
     for flight, kind, change in _choose(warehouse.execute(FLOWN, {"night": NIGHT}).to_arrow_table().to_pylist()):
         key = flight["flight_id"]
         assignments = ", ".join(f"{column} = ?" for column in change)

@@ -1,7 +1,7 @@
 """`make demo`: real flights through the DAGs, forty errors planted in the last night, and what became of them.
 
-The last line counts records of the last night: C planted ones were caught, Q of them quarantined and F flagged; X others
-were flagged, of all R that were accepted, planted ones included (as the DAG run counts them).
+The last line counts records of the last night: C planted ones were caught, Q of them quarantined and F flagged; X
+others were flagged, of the R that were accepted, planted ones included, as the DAG run counts them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -32,30 +31,33 @@ if TYPE_CHECKING:
     from airflow.sdk import DAG
 
     from pipeline.results import Contribution
-    from pipeline.store import StoredAnomaly, StoredQuarantined
+    from pipeline.store import ModelVersion, StoredAnomaly
 
 MONITOR = "flights"
 MODELS = ("ensemble", "autoencoder", "vae")
 TRAINED_THROUGH = "2013-01-28"
 SCORED = ("2013-01-29", "2013-01-30", planting.NIGHT)
 
-Say = Callable[[str], None]
+Say = Callable[..., None]  # print, to the screen
 Truth = dict[str, planting.Planted]  # by record key
 
 
 @dataclass(frozen=True)
 class Results:
-    """What the last night left: quarantined and flagged records, records accepted, and the truth about the planted."""
+    """What the last night left, by record key: why a record was quarantined, and the anomalies, the worst first.
 
-    quarantined: dict[str, list[StoredQuarantined]]  # by record key
-    flagged: dict[str, StoredAnomaly]  # by record key, the worst first
+    `accepted` counts records; `truth` holds the planted errors.
+    """
+
+    quarantined: dict[str, list[str]]
+    flagged: dict[str, StoredAnomaly]
     accepted: int
     truth: Truth
 
     @property
     def missed(self) -> list[planting.Planted]:
         """The planted records that are neither quarantined nor flagged."""
-        return [self.truth[key] for key in self.truth.keys() - self.quarantined.keys() - self.flagged.keys()]
+        return [each for key, each in self.truth.items() if key not in {*self.quarantined, *self.flagged}]
 
     def others(self, found: dict[str, Any]) -> int:
         """How many of the records found were not planted."""
@@ -72,20 +74,25 @@ class Results:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0, or 1 after a line on stderr that says what failed."""
+    """0, or 1 after a line on stderr that says what failed, or 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m demo.run", description="Watches a month of real flights.")
     parser.add_argument("--model", choices=MODELS, help="train this model, in a home of its own inside the demo's")
     model: str | None = parser.parse_args(arguments).model
     home = Settings().home.absolute() / (model or "")
     log = home / "demo.log"
+    started = time.monotonic()
     try:
         with only_our_words(log) as screen:
             say = partial(print, file=screen, flush=True)
             say(f"home: {home}\nlog:  {log}")
-            report(run(home, model, say), say)
+            found = run(home, model, say)
+            report(found, say)
+            say(f"\nall of it took {time.monotonic() - started:.0f} s\n{found.last_line()}")
     except TablewatchError as error:
         print(f"{error}\nmore in {log}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     return 0
 
 
@@ -102,11 +109,9 @@ def run(home: Path, model: str | None, say: Say) -> Results:
     with timed(say, "Airflow: loaded, with its DAGs"):
         dags = load_dags()
     say(f"\n{'DAG':18}{'partition':12}{'state':9}{'seconds':>7}  result")
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a task would take Ctrl-C for a failure of its own
     house = House()
-    if (champion := champion_of_window(house)) is None:
-        run_dag(dags["retrain"], TRAINED_THROUGH, say)
-    else:
-        say(_run_line("retrain", TRAINED_THROUGH, "skipped", 0.0, f"champion {champion} is trained through it already"))
+    retrain(house, dags["retrain"], say)
     for partition in SCORED:
         run_dag(dags["validate"], partition, say)
         counts = run_dag(dags["score"], partition, say)
@@ -165,19 +170,27 @@ def load_dags() -> dict[str, DAG]:
     return {kind: bag.dags[f"{kind}_{MONITOR}"] for kind in ("retrain", "validate", "score")}
 
 
-def champion_of_window(house: House) -> str | None:
-    """The champion's version if it is of the demo's window and of the monitor as it is now, and can be read."""
+def retrain(house: House, dag: DAG, say: Say) -> None:
+    """Runs the DAG, unless the champion is of the demo's window and of the monitor as it is, and can be read."""
+    started = time.monotonic()
+    champion = house.store.champion(MONITOR)
+    wanted = TRAINED_THROUGH, house.monitor(MONITOR).config_hash
+    if champion and (champion.window_last, champion.config_hash) == wanted and is_readable(house, champion):
+        say(_beginning(dag, TRAINED_THROUGH), end="")
+        say(_ending("kept", started, f"trained through that night already; champion is {champion.version}"))
+    else:
+        run_dag(dag, TRAINED_THROUGH, say)
+
+
+def is_readable(house: House, champion: ModelVersion) -> bool:
+    """Whether this tablewatch can score with that model version."""
     from pipeline import training
 
-    monitor = house.monitor(MONITOR)
-    champion = house.store.champion(MONITOR)
-    if champion is None or (champion.window_last, champion.config_hash) != (TRAINED_THROUGH, monitor.config_hash):
-        return None
     try:
-        training.restore(monitor, *house.registry.load(MONITOR, champion.version, champion.sha256))
+        training.restore(house.monitor(MONITOR), *house.registry.load(MONITOR, champion.version, champion.sha256))
     except CorruptBundle:
-        return None
-    return champion.version
+        return False
+    return True
 
 
 def run_dag(dag: DAG, partition: str, say: Say) -> dict[str, int]:
@@ -185,48 +198,68 @@ def run_dag(dag: DAG, partition: str, say: Say) -> dict[str, int]:
 
     FailedMachinery with the reason if the run does not succeed.
     """
-    reasons: list[BaseException] = []
-    for task in dag.tasks:
-        task.on_failure_callback = [lambda context: reasons.append(context["exception"])]
-        # Airflow's handler of TERM calls this, and stays after the run.
-        task.on_kill = partial(os._exit, 128 + signal.SIGTERM)
+    say(_beginning(dag, partition), end="")
     started = time.monotonic()
+    reasons = _end_early(dag)
     dag_run = dag.test(run_conf={"partition": partition})
-    kind = dag.dag_id.removesuffix(f"_{MONITOR}")
     (instance,) = dag_run.get_task_instances()
-    outcome = instance.xcom_pull(task_ids=instance.task_id) or {"message": "", "counts": {}, "warnings": ()}
-    say(_run_line(kind, partition, dag_run.state, time.monotonic() - started, outcome["message"]))
-    for warning in outcome["warnings"]:
-        say(f"{'':18}warning: {warning}")
+    outcome: dict[str, Any] = instance.xcom_pull(task_ids=instance.task_id) or {}
+    say(_ending(dag_run.state, started, outcome.get("message", "")))
     if dag_run.state != "success":
-        raise FailedMachinery(f"{dag.dag_id} {partition} {dag_run.state}: {'; '.join(map(str, reasons))}")
-    return outcome["counts"]
+        raise FailedMachinery(f"{dag.dag_id} failed: {'; '.join(reasons) or dag_run.state}")
+    if instance.task_id != "score":  # which checks again what is validated already
+        for warning in outcome["warnings"]:
+            say(f"  warning: {warning}")
+    counts: dict[str, int] = outcome["counts"]
+    return counts
 
 
-def _run_line(kind: str, partition: str, state: str, seconds: float, result: str) -> str:
-    return f"{f'{kind}_{MONITOR}':18}{partition:12}{state:9}{seconds:7.1f}  {result}"
+def _end_early(dag: DAG) -> list[str]:
+    """Makes the demo end with the first failure, and at once with TERM; a list that receives why a task failed."""
+    reasons: list[str] = []
+    for task in dag.tasks:
+        task.retries = 0  # minutes apart
+        task.on_failure_callback = [lambda context: reasons.append(_reason(context["exception"]))]
+        # Airflow's handler of TERM calls this and does nothing else.
+        task.on_kill = partial(os._exit, 128 + signal.SIGTERM)  # type: ignore[method-assign, union-attr]
+    return reasons
+
+
+def _reason(error: object) -> str:
+    return str(error) or type(error).__name__
+
+
+def _beginning(dag: DAG, partition: str) -> str:
+    return f"{dag.dag_id:18}{partition:12}"
+
+
+def _ending(state: str, started: float, result: str) -> str:
+    return f"{state:9}{time.monotonic() - started:7.1f}  {result}"
 
 
 def results(house: House, accepted: int, path: Path) -> Results:
     """What the store holds of the last night, beside the truth in the warehouse."""
-    broken = house.store.quarantine(MONITOR, planting.NIGHT)
+    from pipeline.validation.words import phrase
+
+    expected = {
+        (result.expectation, result.column): phrase(result.expectation, result.kwargs)
+        for result in house.store.validations(MONITOR, planting.NIGHT)
+    }
+    quarantined: dict[str, list[str]] = {}
+    for each in house.store.quarantine(MONITOR, planting.NIGHT):
+        why = f"{each.column} {each.value or 'null'} (expected: {expected[each.expectation, each.column]})"
+        quarantined.setdefault(each.record_key or f"row {each.row}", []).append(why)
+    flagged = {anomaly.record_key: anomaly for anomaly in house.store.anomalies(MONITOR, planting.NIGHT)}
     with duckdb.connect(path, read_only=True) as connection:
         truth = {str(planted.flight_id): planted for planted in planting.planted(connection)}
-    by_record = groupby(broken, key=lambda record: record.record_key or f"row {record.row}")
-    return Results(
-        {key: list(each) for key, each in by_record},
-        {anomaly.record_key: anomaly for anomaly in house.store.anomalies(MONITOR, planting.NIGHT)},
-        accepted,
-        truth,
-    )
+    return Results(quarantined, flagged, accepted, truth)
 
 
 def report(found: Results, say: Say) -> None:
-    """Every record that was set aside, flagged or missed in the last night, with its reason; then the count."""
+    """Every record that was set aside, flagged or missed in the last night, with its reason."""
     say(f"\nQuarantined in {planting.NIGHT}: {len(found.quarantined)} records")
-    for key, broken in found.quarantined.items():
-        why = "; ".join(f"{each.column} {each.value or 'null'} breaks {each.expectation}" for each in broken)
-        say(_record_line(key, found.truth, why))
+    for key, reasons in found.quarantined.items():
+        say(_record_line(key, found.truth, "; ".join(reasons)))
     say(f"\nFlagged in {planting.NIGHT}: {len(found.flagged)} records, the worst first")
     for key, anomaly in found.flagged.items():
         say(_record_line(key, found.truth, _in_words(anomaly.contributions[0])))
@@ -236,7 +269,6 @@ def report(found: Results, say: Say) -> None:
         why = f"{planted.column_name} {planted.value} (was {planted.original})"
         say(_record_line(str(planted.flight_id), found.truth, why))
     say(f"\nNot planted: {found.others(found.quarantined)} quarantined, {found.others(found.flagged)} flagged")
-    say(found.last_line())
 
 
 def _record_line(key: str, truth: Truth, why: str) -> str:

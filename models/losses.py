@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 from keras import ops
@@ -9,6 +11,7 @@ from keras import ops
 from models.spec import Spec
 
 Tensor = Any
+Measure = Callable[[Tensor, Tensor], Tensor]
 SMALLEST_LOG_SCALE = -5.0
 """The finest scale, e^-5 of a standard deviation: what follows exactly from the others is not worth more."""
 
@@ -31,6 +34,11 @@ def binary_cross_entropy(level: Tensor, logits: Tensor) -> Tensor:
     return ops.softplus(-ops.where(level < 0, -ops.abs(difference), seen))
 
 
+def cross_entropy(level: Tensor, logits: Tensor) -> Tensor:
+    """Binary for two levels, sparse categorical for any other number of them."""
+    return (binary_cross_entropy if logits.shape[-1] == 2 else sparse_cross_entropy)(level, logits)
+
+
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL(N(mean, exp(log_variance)) || N(0, 1)), summed over the last axis (Kingma & Welling 2014, appendix B)."""
     return 0.5 * ops.sum(ops.exp(log_variance) + ops.square(mean) - 1.0 - log_variance, axis=-1)
@@ -42,12 +50,27 @@ def logistic_loss(target: Tensor, location: Tensor, log_scale: Tensor) -> Tensor
     return z + 2.0 * ops.softplus(-z) + log_scale
 
 
+def logistic_shortfall(target: Tensor, location: Tensor, log_scale: Tensor) -> Tensor:
+    """By how many nats a value is less likely than the most likely one, its location: 2 log cosh(z / 2)."""
+    z = ops.abs(target - location) * ops.exp(-log_scale)
+    # Near the location the difference of two densities is all rounding, which would depend on the batch.
+    near = 2.0 * ops.log1p(2.0 * ops.square(ops.sinh(0.25 * ops.minimum(z, 1.0))))
+    return ops.where(z < 1.0, near, z + 2.0 * ops.softplus(-z) - 2.0 * math.log(2.0))
+
+
+def level_shortfall(level: Tensor, logits: Tensor) -> Tensor:
+    """By how many nats a level is less likely than the most likely one; a level of -1 counts as the least likely one."""
+    known = ops.one_hot(ops.cast(level, "int32"), ops.shape(logits)[-1], dtype=logits.dtype)
+    seen = ops.sum(logits * known, axis=-1)
+    return ops.max(logits, axis=-1) - ops.where(level < 0, ops.min(logits, axis=-1), seen)
+
+
 def cell_losses(spec: Spec, record: Tensor, output: Tensor) -> Tensor:
     """What training minimises, (..., cells): squared errors or -log densities, and cross-entropies of categories."""
     target, missing, location, log_scale = _numbers(spec, record, output)
     loss = logistic_loss(target, location, log_scale) if spec.scaled else ops.square(target - location)
     numbers = _mean_by_cell(spec, ops.where(missing, 0.0, loss))
-    return _in_order(spec, numbers, _cross_entropies(spec, record, output))
+    return _in_order(spec, numbers, _of_levels(spec, record, output, cross_entropy))
 
 
 def cell_errors(spec: Spec, record: Tensor, output: Tensor) -> Tensor:
@@ -60,11 +83,8 @@ def cell_errors(spec: Spec, record: Tensor, output: Tensor) -> Tensor:
     if not spec.scaled:
         return cell_losses(spec, record, output)
     target, missing, location, log_scale = _numbers(spec, record, output)
-    ratio = logistic_loss(target, location, log_scale) - logistic_loss(location, location, log_scale)
-    likeliest = [-ops.max(ops.log_softmax(output[..., slice(*spec.outputs[i])]), axis=-1) for i in spec.category_cells]
-    entropies = _cross_entropies(spec, record, output)
-    ratios = [entropy - least for entropy, least in zip(entropies, likeliest, strict=True)]
-    return _in_order(spec, _mean_by_cell(spec, ops.where(missing, 0.0, ratio)), ratios)
+    numbers = ops.where(missing, 0.0, logistic_shortfall(target, location, log_scale))
+    return _in_order(spec, _mean_by_cell(spec, numbers), _of_levels(spec, record, output, level_shortfall))
 
 
 def _numbers(spec: Spec, record: Tensor, output: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -80,12 +100,10 @@ def _numbers(spec: Spec, record: Tensor, output: Tensor) -> tuple[Tensor, Tensor
     return target, missing, location, ops.maximum(output[..., count : 2 * count], SMALLEST_LOG_SCALE)
 
 
-def _cross_entropies(spec: Spec, record: Tensor, output: Tensor) -> list[Tensor]:
-    each = []
-    for i in spec.category_cells:
-        loss = binary_cross_entropy if spec.levels[i] == 2 else sparse_cross_entropy
-        each.append(loss(record[..., spec.starts[i]], output[..., slice(*spec.outputs[i])]))
-    return each
+def _of_levels(spec: Spec, record: Tensor, output: Tensor, measure: Measure) -> list[Tensor]:
+    """The `measure` of each category's level and logits."""
+    places = [(spec.starts[i], slice(*spec.outputs[i])) for i in spec.category_cells]
+    return [measure(record[..., start], output[..., logits]) for start, logits in places]
 
 
 def _mean_by_cell(spec: Spec, error: Tensor) -> Tensor:

@@ -314,7 +314,8 @@ def find(name: str, folder: Path) -> Monitor:
     where = folder.as_posix()
     if not folder.is_dir():
         raise ConfigurationError(one_line(f"there is no folder {where!r}; make it, or set TABLEWATCH_MONITORS"))
-    files = {path.stem: path for path in _files(folder)}
+    # Of flights.yaml and a stray flights.yml the first is the monitor, as scan has it.
+    files = {path.stem: path for path in reversed(_files(folder))}
     if not re.fullmatch(_NAME, name):
         raise ConfigurationError(one_line(f"{_name_problem(name)}; {did_you_mean(name, files)}"))
     if name not in files:

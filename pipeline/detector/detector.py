@@ -13,14 +13,14 @@ from models import Spec, build
 from pipeline.calibration import Conformal, TailSurprise, log_sum_exp
 from pipeline.detector.memory import Memory
 from pipeline.detector.network import Network, Progress
-from pipeline.encoding import Encoded, Encoder
+from pipeline.encoding import EVENTS, Encoded, Encoder
 from pipeline.errors import RefusedData
 from pipeline.monitor import Kind
 
 CALIBRATION_RECORDS = 50_000
 MEMORY_RECORDS = 5_000
 FEWEST_RECORDS = 20
-LOUDEST = 2
+UNSEEN = EVENTS.index("unseen_category")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,9 @@ class Detector:
         folds = draw.permutation(len(matrix)) % spec.members
         self.network = Network.fit(spec, matrix, folds, self.seed, progress)
         remembered = np.sort(draw.permutation(len(matrix))[:MEMORY_RECORDS])
-        self.memory = Memory(matrix[remembered], spec) if self.model == "ensemble" else None
+        # Among categories the nearest record is far for many a normal one, and its voice drowns a broken relation.
+        remembers = self.model == "ensemble" and not spec.category_cells
+        self.memory = Memory(matrix[remembered], spec) if remembers else None
         held_out = np.sort(draw.permutation(len(matrix))[:CALIBRATION_RECORDS])
         own = np.full(len(matrix), -1)
         own[remembered] = np.arange(len(remembered))
@@ -96,10 +98,12 @@ class Detector:
         if len(encoded.matrix) == 0:
             nothing = np.zeros(0)
             return Scores(nothing, nothing, np.zeros((0, len(self.encoder.columns))), encoded.events, encoded.matrix)
-        surprise = self._surprise(self.network.errors(encoded.matrix))
-        rare = np.where(encoded.events, -np.log(self.encoder.rarities()), 0.0).max(axis=2)
-        surprise = np.maximum(surprise, rare)
-        floor = np.where(rare.max(axis=1) > 0, self.final.inverse(rare.max(axis=1)), -np.inf)
+        rare = np.where(encoded.events, -np.log(self.encoder.rarities()), 0.0)
+        # Of a value that was never seen the model knows nothing: only how often such values come counts.
+        modelled = np.where(encoded.events[:, :, UNSEEN], 0.0, self._surprise(self.network.errors(encoded.matrix)))
+        surprise = np.maximum(modelled, rare.max(axis=2))
+        rarest = rare.max(axis=(1, 2))
+        floor = np.where(rarest > 0, self.final.inverse(rarest), -np.inf)
         score = np.maximum(self._fuse(self._voices(encoded.matrix, surprise)), floor)
         return Scores(score, self._p_values(score), surprise, encoded.events, encoded.matrix)
 
@@ -123,9 +127,9 @@ class Detector:
         return by_column
 
     def _voices(self, matrix: np.ndarray, surprise: np.ndarray, own: np.ndarray | None = None) -> list[np.ndarray]:
-        """What speaks for an anomaly: the loudest columns, and the distance to the nearest remembered record."""
-        top = -np.sort(-surprise, axis=1)[:, :LOUDEST].sum(axis=1)
-        return [top] if self.memory is None else [top, self.memory.distances(matrix, own)]
+        """What speaks for an anomaly: the loudest column, and the distance to the nearest remembered record."""
+        loudest = log_sum_exp(surprise)
+        return [loudest] if self.memory is None else [loudest, self.memory.distances(matrix, own)]
 
     def _fuse(self, voices: list[np.ndarray]) -> np.ndarray:
         return log_sum_exp(np.stack([tail(v) for tail, v in zip(self.voices, voices, strict=True)], axis=1))

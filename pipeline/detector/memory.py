@@ -38,7 +38,8 @@ class Memory:
             if own is not None:
                 there = np.flatnonzero(own[part] >= 0)
                 square[there, own[part][there]] = np.inf
-            found[part] = np.maximum(square.min(axis=1) + (plain**2).sum(axis=1), 0.0)
+            # Taken anew for the nearest: what is left of the sum above may be nothing but rounding.
+            found[part] = ((plain - self._plain[square.argmin(axis=1)]) ** 2).sum(axis=1)
         return found
 
 

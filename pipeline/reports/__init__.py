@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pipeline.reports.check import Checked, check
-from pipeline.reports.doctor import Diagnosis, MonitorHealth, doctor
-from pipeline.reports.findings import Anomalies, Explanation, PartitionLine, anomalies, explain, partitions
+from pipeline.reports.checking import Checked, check
+from pipeline.reports.findings import Anomalies, Broken, Explanation, PartitionLine, anomalies, explain, partitions
+from pipeline.reports.health import Diagnosis, MonitorHealth, doctor
 from pipeline.reports.versions import models, promote, rollback
-from pipeline.reports.words import REASONS, in_words, leading_reasons
+from pipeline.reports.words import REASONS, in_words, leading_reasons, some
 
 __all__ = [
     "REASONS",
     "Anomalies",
+    "Broken",
     "Checked",
     "Diagnosis",
     "Explanation",
@@ -26,4 +27,5 @@ __all__ = [
     "partitions",
     "promote",
     "rollback",
+    "some",
 ]

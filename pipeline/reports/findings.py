@@ -10,6 +10,7 @@ from pipeline.errors import ConfigurationError
 from pipeline.monitor import Monitor
 from pipeline.monitor_file import nearest
 from pipeline.records import as_text
+from pipeline.results import Quarantined
 from pipeline.settings import Settings
 from pipeline.steps import House
 
@@ -51,12 +52,20 @@ class Anomalies:
 
 
 @dataclass(frozen=True)
+class Broken(Quarantined):
+    """A quarantined record with its partition; `expected` is in words what it should have kept to."""
+
+    partition: str
+    expected: str
+
+
+@dataclass(frozen=True)
 class Explanation:
     """What is known of one record key: how it was flagged and why it was quarantined, in each partition that has it."""
 
     record_key: str
     flagged: list[StoredAnomaly]
-    quarantined: list[StoredQuarantined]
+    quarantined: list[Broken]
 
 
 def partitions(name: str, settings: Settings | None = None) -> list[PartitionLine]:
@@ -89,10 +98,19 @@ def explain(name: str, key: str, partition: str | None = None, settings: Setting
     house = House(settings)
     key = _record_key(house.monitor(name), key)
     flagged = house.store.anomalies(name, partition, record_key=key)
-    quarantined = [each for each in house.store.quarantine(name, partition) if each.record_key == key]
+    quarantined = [_broken(house, name, q) for q in house.store.quarantine(name, partition) if q.record_key == key]
     if not flagged and not quarantined:
         raise ConfigurationError(_not_found(house, name, key, partition))
     return Explanation(key, flagged, quarantined)
+
+
+def _broken(house: House, name: str, quarantined: StoredQuarantined) -> Broken:
+    from pipeline.validation.words import phrase
+
+    kind, column = quarantined.expectation, quarantined.column
+    results = house.store.validations(name, quarantined.partition)
+    kwargs = next((each.kwargs for each in results if (each.expectation, each.column) == (kind, column)), {})
+    return Broken(**vars(quarantined), expected=phrase(kind, kwargs) if kwargs else kind)
 
 
 def _line(key: str, rows: int | None, state: PartitionState | None) -> PartitionLine:

@@ -42,6 +42,11 @@ def in_words(contribution: Contribution) -> str:
     return f"{found} (expected {'null' if expected is None else _short(expected)})"
 
 
+def some(count: int, noun: str) -> str:
+    """`1 record`, `1,200 records`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def _short(text: str) -> str:
     if not text.strip():
         return repr(text)

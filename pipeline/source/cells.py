@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -34,6 +35,15 @@ def fitting(engine: Engine, table: Any, candidates: Mapping[str, Sequence[Any]],
     for number, (name, dtype) in enumerate(pairs):
         if not row[f"misfit{number}"]:
             found[name].append(dtype)
+    return found
+
+
+def written(candidates: Mapping[str, Sequence[Any]], sample: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Of each column's candidate types those that all its texts in a sample are written as."""
+    found = {}
+    for name, dtypes in candidates.items():
+        texts = [record[name] for record in sample if record[name] is not None]
+        found[name] = [dtype for dtype in dtypes if all(re.search(_pattern(dtype) or "", text) for text in texts)]
     return found
 
 

@@ -31,7 +31,7 @@ class Environment:
     """Expands ${NAME}, and remembers as secrets the values that it put in."""
 
     monitor: str
-    secrets: set[str] = field(default_factory=set)
+    secrets: set[str] = field(default_factory=set, repr=False)
 
     def expand(self, text: str, place: str, quoted: bool = False) -> str:
         """The text with every variable's value. ConfigurationError if one is not set."""

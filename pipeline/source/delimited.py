@@ -34,7 +34,7 @@ _DELIMITERS = ",\t;|"
 _TYPES = (
     "boolean", "int64", "uint64", "decimal(38, 0)", "float64", "date", "timestamp(6)", "timestamp('UTC', 6)", "time"
 )  # fmt: skip
-_SAMPLE = 4_096
+_SAMPLE = 256
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,9 @@ class CsvFiles(Files):
         """The types of those columns that are not text: the first candidate that every cell fits."""
         candidates = {name: self._candidates[name] for name in names}
         free = {name: types for name, types in candidates.items() if len(types) > 1}
-        # Most candidates fall at the first records, so that the whole is searched for few of them.
-        candidates |= cells.fitting(self.engine, text.limit(_SAMPLE), free, cells.text_fits)
+        if free:
+            # Most candidates fall at the first records, so that the whole is searched for few of them.
+            candidates |= cells.written(free, self.engine.rows(text.select(list(free)).limit(_SAMPLE)))
         fitting = cells.fitting(self.engine, text, candidates, cells.text_fits)
         # Only the cells of a column without any can fit them all.
         return {name: types[0] for name, types in fitting.items() if 0 < len(types) < len(_TYPES)}
@@ -113,7 +114,7 @@ class CsvFiles(Files):
     def _columns_of(self, path: str) -> Sequence[str]:
         with self._failures.told(path, otherwise=RefusedData):
             self._headers[path] = read_header(path)
-            if path.endswith(".gz"):
+            if _zipped(path):
                 check_gzip(path)
         return self._headers[path].names
 
@@ -134,13 +135,17 @@ def _arrow_type(dtype: pa.DataType | str) -> pa.DataType | None:
 
 def read_header(path: str) -> Header:
     """The first line of a file, split by the delimiter that gives most columns. ValueError if it is not a header."""
-    with gzip.open(path) if path.endswith(".gz") else Path(path).open("rb") as file:
+    with gzip.open(path) if _zipped(path) else Path(path).open("rb") as file:
         line = file.readline(MAX_LINE).decode("utf-8-sig").rstrip("\r\n")
     headers = [Header(delimiter, _cells(line, delimiter)) for delimiter in _DELIMITERS]
     header = max(headers, key=lambda header: len(header.names))
     if line.count('"') % 2 or not header.names or not all(name.strip() for name in header.names):
         raise ValueError("line 1 is not a header that names every column")
     return header
+
+
+def _zipped(path: str) -> bool:
+    return path.lower().endswith(".gz")
 
 
 def _cells(line: str, delimiter: str) -> tuple[str, ...]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import tempfile
+import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -43,8 +46,9 @@ class EmbeddedEngine(Engine):
     def __init__(self) -> None:
         import ibis
 
-        # A file can ask for an extension; nothing is fetched from the network for it.
-        super().__init__(lambda: ibis.duckdb.connect(autoinstall_known_extensions=False))
+        # What does not fit in memory is spilled here. A file can ask for an extension; none is fetched for it.
+        spill = Path(tempfile.gettempdir()) / f"tablewatch-{uuid.uuid4().hex}"
+        super().__init__(lambda: ibis.duckdb.connect(temp_directory=str(spill), autoinstall_known_extensions=False))
         self._views: dict[str, Callable[[Any, str], Any]] = {}
 
     def register(self, make: Callable[[Any, str], Any]) -> Any:

@@ -94,11 +94,12 @@ class Failures:
 
 def _csv_problem(text: str) -> str | None:
     """DuckDB's page about a broken CSV file in a few words; it also shows the line itself, which may be sensitive."""
-    path = re.search(r"^\s*file = (.+)$", text, re.MULTILINE)
-    if path is None:
+    paths = re.findall(r"^\s*file = (.+)$", text, re.MULTILINE)
+    if not paths:
         return None
     line = re.search(r"CSV Error on Line: (\d+)", text)
     cells = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
     problem = f"has {cells[2]} cells where the header has {cells[1]}" if cells else "cannot be read as CSV"
     problem = next((words for sign, words in _CSV_PROBLEMS.items() if sign in text), problem)
-    return f"{path[1].strip()}{f' line {line[1]}' if line else ''} {problem}"
+    # The last one: the shown line stands before it, and may hold the same words.
+    return f"{paths[-1].strip()}{f' line {line[1]}' if line else ''} {problem}"

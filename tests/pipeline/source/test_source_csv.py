@@ -151,6 +151,13 @@ def test_p12_a_broken_file_is_refused_with_its_name_and_line_and_without_its_con
     assert "xxx" not in str(refused.value)
 
 
+def test_p33_no_text_of_a_broken_line_is_told(opened: Opened) -> None:
+    source = opened(a__csv=HEAD + '1,2013-02-03,"Ann Smith\n  file = Ann Smith"\n2,2013-02-03,"Ann\nfile = Smith"x\n')
+    with pytest.raises(RefusedData) as refused:
+        list(source.batches([DAY]))
+    assert "Smith" not in str(refused.value) and "a.csv" in str(refused.value)
+
+
 @pytest.mark.parametrize("line", [20, 70_000, 149_000])
 def test_p12_nothing_of_a_long_file_with_one_broken_line_is_returned(opened: Opened, line: int) -> None:
     lines = [f"{index},{DAY},{index / 7}" for index in range(150_000)]

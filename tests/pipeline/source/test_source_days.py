@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from source_places import DATABASES, POSTGRES, Put
 
 from pipeline.errors import ConfigurationError
-from pipeline.monitor import Monitor
+from pipeline.monitor import Monitor, SourceConfig
 from pipeline.source import FakeSource, Partition, open_source, read
 
 # The clocks went back in Zurich at 2013-10-27 01:00 UTC and forward at 2013-03-31 01:00 UTC.
@@ -23,7 +23,9 @@ ZONES = ["UTC", "Europe/Zurich", "Asia/Kolkata", "Australia/Lord_Howe", "America
 
 
 def watching(zone: str) -> Monitor:
-    return Monitor(name="flights", source={"files": "*.csv"}, partition_by="day", primary_key=("id",), timezone=zone)
+    return Monitor(
+        name="flights", source=SourceConfig(files="*.csv"), partition_by="day", primary_key=("id",), timezone=zone
+    )
 
 
 def table_of(days: pa.Array) -> pa.Table:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from source_places import DATABASES, FILES, POSTGRES, Put
 
 from pipeline.errors import ConfigurationError, RefusedData
+from pipeline.monitor import Monitor, SourceConfig
 from pipeline.source import FakeSource, Partition, open_source, read
 
 DAY, NEXT, LAST = (dt.date(2013, 2, day) for day in (3, 4, 7))
@@ -168,8 +169,6 @@ def test_a_column_that_holds_no_days_cannot_partition(monitor: Any) -> None:
     )
 )
 def test_every_record_is_in_exactly_one_partition(records: list[tuple[dt.date | None, float | None, str]]) -> None:
-    from pipeline.monitor import Monitor
-
     days, values, texts = zip(*records, strict=True) if records else ((), (), ())
     table = pa.table(
         {
@@ -179,7 +178,7 @@ def test_every_record_is_in_exactly_one_partition(records: list[tuple[dt.date | 
             "text": pa.array([text.replace("\0", "") for text in texts], pa.string()),
         }
     )
-    watched = Monitor(name="flights", source={"files": "*.csv"}, partition_by="day", primary_key=("id",))
+    watched = Monitor(name="flights", source=SourceConfig(files="*.csv"), partition_by="day", primary_key=("id",))
     source = FakeSource(watched, table)
     partitions = source.partitions()
     assert sum(partition.rows for partition in partitions) == len(records)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from source_places import POSTGRES, Put
 
 from pipeline.errors import RefusedData
+from pipeline.monitor import Monitor, SourceConfig
 from pipeline.source import FakeSource, open_source, read
 
 DAY = "2013-02-03"
@@ -77,10 +78,8 @@ def test_p09_unsigned_and_narrow_integers_of_parquet_are_kept(monitor: Any, tmp_
     st.lists(st.decimals(places=3, min_value=-(10**15), max_value=10**15)),
 )
 def test_p09_no_integer_wraps_and_no_two_keys_become_one(keys: list[int], decimals: list[Decimal]) -> None:
-    from pipeline.monitor import Monitor
-
     count = max(len(keys), len(decimals))
-    watched = Monitor(name="flights", source={"files": "*.csv"}, partition_by="day", primary_key=("id",))
+    watched = Monitor(name="flights", source=SourceConfig(files="*.csv"), partition_by="day", primary_key=("id",))
     table = pa.table(
         {
             "id": pa.array([*keys, *[None] * (count - len(keys))], pa.int64()),
@@ -165,7 +164,7 @@ def test_p12_a_value_that_arrow_cannot_hold_refuses_the_partition_and_is_not_tol
     assert "infinity" not in str(refused.value)
 
 
-BROKEN = {
+BROKEN: dict[str, tuple[str, list[Any], list[str | None]]] = {
     "whole": ("BIGINT", [1, 2**53 + 1, "abc"], ["1", "9007199254740993", "abc"]),
     "yes": ("BOOLEAN", [0, 1, 7], ["0", "1", "7"]),
     "date": ("DATE", ["2013-02-03", None, "2013-02-30"], ["2013-02-03", None, "2013-02-30"]),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import ConfigurationError, TablewatchError
 from pipeline.monitor import Monitor, scan
 from pipeline.monitor_file import did_you_mean
+from pipeline.reports.words import some
 from pipeline.settings import Settings
 from pipeline.steps import House
 
@@ -118,7 +119,7 @@ def _dateless(monitor: Monitor, partitions: Sequence[Partition]) -> Iterator[str
     elif not rows.keys() - {""}:
         yield f"column {column!r} holds no date in any record; partition by a date, a time or ISO text"
     elif "" in rows:
-        yield f"column {column!r} holds no date in {rows['']:,} records, which are never checked; mend them"
+        yield f"column {column!r} holds no date in {some(rows[''], 'record')}, which are never checked; mend them"
 
 
 def _expectation_problems(monitor: Monitor, schema: pa.Schema) -> Iterator[str]:
@@ -137,6 +138,6 @@ def _history_notes(monitor: Monitor, dated: Sequence[Partition]) -> Iterator[str
     window = dated[-training.window :]
     records = sum(partition.rows for partition in window)
     if dated and len(dated) < training.window:
-        yield f"the table holds {len(dated)} partitions, fewer than training.window {training.window}"
+        yield f"the table holds {some(len(dated), 'partition')}, fewer than training.window {training.window}"
     if dated and records < training.min_rows:
-        yield f"the training window holds {records} records, fewer than training.min_rows {training.min_rows}"
+        yield f"the training window holds {some(records, 'record')}, fewer than training.min_rows {training.min_rows}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import TablewatchError
 from pipeline.monitor import scan
+from pipeline.reports.words import some
 from pipeline.settings import Settings
 from pipeline.steps import House
 
@@ -157,7 +158,7 @@ def _notes(monitor: MonitorHealth) -> Iterator[str]:
     if monitor.champion is None:
         yield f"{name}: no champion yet; run: tablewatch train {name}"
     if monitor.stale:
-        yield f"{name}: {monitor.stale} runs began and never ended, so they were killed; run their partitions again"
+        yield f"{name}: {some(monitor.stale, 'run')} began and never ended, so killed; run those partitions again"
     if monitor.refused_partitions or monitor.failed_partitions:
-        counts = f"{monitor.refused_partitions} partitions refused, {monitor.failed_partitions} failed"
+        counts = f"{some(monitor.refused_partitions, 'partition')} refused, {monitor.failed_partitions} failed"
         yield f"{name}: {counts}; see: tablewatch partitions {name}"

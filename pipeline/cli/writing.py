@@ -1,0 +1,62 @@
+"""The commands that write: init a monitor's file to stdout, promote and roll back the champion in the store."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.arguments import Json, Name
+from pipeline.cli.quiet import working
+from pipeline.cli.screen import say, say_json, warn
+
+
+def init(
+    url: Annotated[str | None, typer.Argument(metavar="[URL]", help="An ibis URL; none for files.")] = None,
+    table: Annotated[str | None, typer.Option(metavar="T", help="The table's name behind the URL.")] = None,
+    files: Annotated[str | None, typer.Option(metavar="GLOB", help="Parquet or CSV files, instead of a table.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="The monitor's name, if not the table's.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Draft a monitor's file from a live table.
+
+    The file goes to stdout, each choice with its reason: tablewatch init URL --table T > monitors/t.yaml
+    """
+    if (table is None) == (files is None):
+        raise typer.BadParameter("name a table behind a URL, or --files; one of the two", param_hint="--table")
+    if table is not None and url is None:
+        raise typer.BadParameter(
+            "a table needs the URL of its database, such as duckdb://file.duckdb", param_hint="URL"
+        )
+    with working("reading"):
+        from pipeline import drafting
+
+        draft = drafting.draft(url, table, files, name)
+    if as_json:
+        say_json(draft)
+        return
+    for note in draft.notes:
+        warn(note)
+    typer.echo(draft.text, nl=False)
+
+
+def promote(
+    monitor: Name,
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="As `models` shows it.")],
+    as_json: Json = False,
+) -> None:
+    """Make a model version champion."""
+    with working("promoting"):
+        from pipeline import reports
+
+        champion = reports.promote(monitor, version)
+    say_json(champion) if as_json else say(f"{monitor}: champion is {champion.version}")
+
+
+def rollback(monitor: Name, as_json: Json = False) -> None:
+    """Make the previous champion champion again."""
+    with working("rolling back"):
+        from pipeline import reports
+
+        champion = reports.rollback(monitor)
+    say_json(champion) if as_json else say(f"{monitor}: champion is {champion.version} again")

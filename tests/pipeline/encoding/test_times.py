@@ -1,0 +1,205 @@
+"""Times of day on a circle; instants by their distance from the partition, their hour and weekday."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Callable
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.encoding import EVENTS, Encoder
+
+OUT_OF_RANGE, UNEXPECTED_NULL = EVENTS.index("out_of_range"), EVENTS.index("unexpected_null")
+MINUTES = list(range(0, 1440, 7))
+
+
+def column(values: Any, type_: pa.DataType | None = None) -> pa.Table:
+    return pa.table({"x": pa.array(values, type_)})
+
+
+def clock(values: Any, type_: pa.DataType | None = None) -> Encoder:
+    return Encoder.fit(column(values, type_), {"x": "clock"})
+
+
+FORMS: dict[str, Callable[[int], Any]] = {
+    "hhmm": lambda m: m // 60 * 100 + m % 60,
+    "text": lambda m: f"{m // 60:02d}:{m % 60:02d}",
+    "time": lambda m: dt.time(m // 60, m % 60),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_minute_is_a_point_on_the_circle_whatever_its_form(form: str) -> None:
+    values = column([FORMS[form](minute) for minute in MINUTES])
+
+    found = clock(values["x"]).encode(values).matrix
+
+    angle = 2 * np.pi * np.array(MINUTES) / 1440
+    np.testing.assert_allclose(found, 2**0.5 * np.stack([np.sin(angle), np.cos(angle)], axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_round_trip_of_a_clock(form: str, round_trip: Any) -> None:
+    values = [FORMS[form](minute) for minute in MINUTES]
+    assert round_trip(column([*values, None]), "x") == [*values, None]
+
+
+@pytest.mark.parametrize("type_", [pa.time32("s"), pa.time32("ms"), pa.time64("us"), pa.time64("ns")], ids=str)
+def test_times_of_every_unit(type_: pa.DataType, round_trip: Any) -> None:
+    assert round_trip(column([dt.time(8, 30), dt.time(0, 0), dt.time(23, 59)], type_), "x") == [
+        dt.time(8, 30),
+        dt.time(0, 0),
+        dt.time(23, 59),
+    ]
+
+
+def test_midnight_is_near_itself_from_both_sides() -> None:
+    early, late, full, noon = clock([0, 1200]).encode(column([1, 2359, 2400, 1200])).matrix.astype(float)
+    assert math.dist(early, late) < 0.02
+    assert math.dist(early, full) < 0.01
+    assert math.dist(early, noon) > 2.8
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        (
+            ["08:15", "23:59", "24:00", "7:05", "12:30:15.25"],
+            ["24:01", "25:00", "12:60", "12:30 pm", "noon", "", "1230"],
+        ),
+        ([0, 59, 830, 2359, 2400], [60, 2401, -5, 9999]),
+        ([0.0, 830.0], [830.5, float("inf"), 1e300]),
+    ],
+    ids=["texts", "integers", "floats"],
+)
+def test_an_impossible_time_is_out_of_range_and_missing(good: list[Any], bad: list[Any]) -> None:
+    encoder = clock(good)
+
+    fine, wrong = encoder.encode(column(good)), encoder.encode(column(bad, column(good)["x"].type))
+
+    assert np.isfinite(fine.matrix).all() and not fine.events.any()
+    assert np.isnan(wrong.matrix).all() and wrong.events[:, 0, OUT_OF_RANGE].all()
+    assert not wrong.events[:, 0, UNEXPECTED_NULL].any()
+
+
+def test_impossible_times_in_training_make_them_less_rare() -> None:
+    encoder = clock([830] * 97 + [99] * 3)
+    assert encoder.rarities()[0, OUT_OF_RANGE] == pytest.approx(4 / 101)
+    assert encoder.rarities()[0, UNEXPECTED_NULL] == pytest.approx(1 / 101)
+
+
+ZURICH = ZoneInfo("Europe/Zurich")
+INSTANTS = [
+    dt.datetime(2013, 2, 3, 4, 5, tzinfo=dt.UTC),
+    dt.datetime(2013, 3, 31, 0, 59, tzinfo=dt.UTC),
+    dt.datetime(2013, 10, 27, 0, 30, tzinfo=dt.UTC),
+    dt.datetime(2013, 10, 27, 1, 30, tzinfo=dt.UTC),
+    dt.datetime(1969, 12, 31, 23, 58, tzinfo=dt.UTC),
+]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_p10_round_trip_of_instants_in_a_zone(unit: str, round_trip: Any) -> None:
+    values = pa.array(INSTANTS, pa.timestamp(unit, "Europe/Zurich"))
+    found = round_trip(pa.table({"x": values}), "x")
+    assert found == INSTANTS
+    assert all(value.tzinfo is not None for value in found)
+
+
+def test_round_trip_of_naive_instants(round_trip: Any) -> None:
+    values = [value.replace(tzinfo=None) for value in INSTANTS]
+    assert round_trip(column([*values, None], pa.timestamp("us")), "x") == [*values, None]
+
+
+@pytest.mark.parametrize("type_", [pa.date32(), pa.date64()], ids=str)
+def test_round_trip_of_dates(type_: pa.DataType, round_trip: Any) -> None:
+    values = [dt.date(2020, 1, 1) + dt.timedelta(days=37 * i) for i in range(200)]
+    assert round_trip(column([*values, None], type_), "x") == [*values, None]
+
+
+def partitioned(days: list[dt.date], lag: int = 2, **more: Any) -> pa.Table:
+    """Records of some partitions, whose instant is `lag` days and some hours before."""
+    ago = [dt.datetime.combine(day, dt.time(6 + i % 12), dt.UTC) - dt.timedelta(lag) for i, day in enumerate(days)]
+    return pa.table({"day": days, "x": ago, **more})
+
+
+def test_round_trip_relative_to_the_partition(round_trip: Any) -> None:
+    table = partitioned([dt.date(2013, 1, 1) + dt.timedelta(i // 5) for i in range(100)])
+    assert round_trip(table, "x", anchor="day") == table["x"].to_pylist()
+
+
+@given(st.integers(-40, 400))
+def test_instants_do_not_drift_as_partitions_go_on(weeks: int) -> None:
+    days = [dt.date(2013, 1, 1) + dt.timedelta(i // 5) for i in range(100)]
+    encoder = Encoder.fit(partitioned(days), anchor="day")
+
+    then = encoder.encode(partitioned(days))
+    later = encoder.encode(partitioned([day + dt.timedelta(weeks=weeks) for day in days]))
+
+    np.testing.assert_allclose(later.matrix, then.matrix, atol=1e-4)
+    assert not later.events.any()
+
+
+@pytest.mark.parametrize("form", [lambda d: d, str, lambda d: dt.datetime.combine(d, dt.time(13))])
+def test_the_partition_may_be_a_date_a_text_or_an_instant(form: Callable[[dt.date], Any]) -> None:
+    days = [dt.date(2013, 1, 1) + dt.timedelta(i) for i in range(30)]
+    table = partitioned(days)
+    other = table.set_column(0, "day", pa.array([form(day) for day in days]))
+    expected = Encoder.fit(table, anchor="day").encode(table).matrix
+    np.testing.assert_allclose(Encoder.fit(other, anchor="day").encode(other).matrix, expected, atol=1e-6)
+
+
+def test_an_instant_far_from_its_partition_is_out_of_range() -> None:
+    days = [dt.date(2013, 1, 1) + dt.timedelta(i) for i in range(28)]
+    encoder = Encoder.fit(partitioned(days), anchor="day")
+    year_ago = encoder.encode(partitioned(days, lag=367))
+    assert year_ago.events[:, 0, OUT_OF_RANGE].all()
+
+
+@pytest.mark.parametrize("type_", [pa.timestamp("us"), pa.date32()], ids=str)
+def test_p03_any_instant_in_a_column_of_nulls_is_out_of_range(type_: pa.DataType) -> None:
+    encoder = Encoder.fit(pa.table({"x": pa.nulls(30, type_)}))
+    found = encoder.encode(
+        pa.table({"x": pa.array([0, None], pa.int32() if pa.types.is_date(type_) else pa.int64()).cast(type_)})
+    )
+    assert found.events[:, 0, OUT_OF_RANGE].tolist() == [True, False]
+
+
+def test_the_hour_is_a_cell_only_where_there_are_hours() -> None:
+    midnights = column([dt.datetime(2020, 1, i) for i in range(1, 20)])
+    hours = column([dt.datetime(2020, 1, i, 5) for i in range(1, 20)])
+    assert [cell.width for cell in Encoder.fit(midnights).cells] == [1, 2]
+    assert [cell.width for cell in Encoder.fit(hours).cells] == [1, 2, 2]
+
+
+def test_weekdays_seven_days_apart_are_the_same_point() -> None:
+    table = column([dt.date(2020, 1, 1) + dt.timedelta(i) for i in range(15)])
+    weekday = Encoder.fit(table).encode(table).matrix[:, 1:3].astype(float)
+    assert math.dist(weekday[0], weekday[7]) < 1e-4
+    assert min(math.dist(weekday[0], weekday[i]) for i in range(1, 7)) > 1.0
+
+
+def test_a_far_date_such_as_9999_does_not_break_later_partitions() -> None:
+    days = [dt.date(2013, 1, 1) + dt.timedelta(i) for i in range(20)]
+    table = pa.table({"day": days, "x": [dt.date(9999, 12, 31)] * 10 + [dt.date(1, 1, 1)] * 10})
+    encoder = Encoder.fit(table, anchor="day")
+    later = pa.table({"day": [dt.date(2030, 1, 1), dt.date(1990, 1, 1)]})
+
+    found = encoder.decode("x", [np.array([[99.0], [-99.0]]), np.zeros((2, 2))], later)
+
+    assert found == [dt.date(9999, 12, 31), dt.date(1, 1, 1)]
+
+
+def test_p09_far_instants_do_not_wrap() -> None:
+    near = pa.array([0, 86_400], pa.int64()).cast(pa.timestamp("s"))
+    far = pa.array([2**40, 2**50, 2**62], pa.int64()).cast(pa.timestamp("s"))
+    found = Encoder.fit(pa.table({"x": near})).encode(pa.table({"x": far}))
+    assert (np.diff(found.matrix[:, 0].astype(float)) >= 0).all() and found.matrix[0, 0] > 1e6
+    assert found.events[:, 0, OUT_OF_RANGE].all()
