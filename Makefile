@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export UV_PYTHON_DOWNLOADS := never
+# Company networks re-sign traffic with certificates that only the system knows.
+export UV_SYSTEM_CERTS ?= true
 export TABLEWATCH_HOME ?= $(CURDIR)/.tablewatch
 
 PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13 3,$(shell command -v python$(v))))

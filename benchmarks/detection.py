@@ -1,9 +1,10 @@
 """How well each method tells anomalies from normal records on labelled tables of numbers.
 
-The protocol of ADBench in its semi-supervised form, as in Livernoche et al. 2024 ("On diffusion modeling for
-anomaly detection"): half of a set's normal records train, drawn at random; the rest and all anomalies test. At most `--max-rows`
-records a set, stratified, with at least 30 anomalies kept. The peers get columns standardised by the training records;
-`ensemble`, `autoencoder` and `vae` go through the public Detector as production does. F1 is taken at the true count.
+The protocol of ADBench in its semi-supervised form, as in Livernoche et al. 2024 ("On diffusion modeling for anomaly
+detection"): half of a set's normal records train, drawn at random; the rest and all anomalies test. At most
+`--max-rows` records a set, stratified, with at least 30 anomalies kept. The peers get columns standardised by the
+training records; `ensemble`, `autoencoder` and `vae` go through the public Detector as production does. F1 is taken at
+the true count.
 
     python benchmarks/detection.py --data DIR [--methods a,b] [--seeds 3] [--max-rows 10000] --out FILE.csv
 

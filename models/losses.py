@@ -59,7 +59,7 @@ def logistic_shortfall(target: Tensor, location: Tensor, log_scale: Tensor) -> T
 
 
 def level_shortfall(level: Tensor, logits: Tensor) -> Tensor:
-    """By how many nats a level is less likely than the most likely one; a level of -1 counts as the least likely one."""
+    """By how many nats a level is less likely than the most likely one; -1 (never seen) counts as the least likely."""
     known = ops.one_hot(ops.cast(level, "int32"), ops.shape(logits)[-1], dtype=logits.dtype)
     seen = ops.sum(logits * known, axis=-1)
     return ops.max(logits, axis=-1) - ops.where(level < 0, ops.min(logits, axis=-1), seen)

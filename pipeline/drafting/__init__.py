@@ -9,13 +9,13 @@ from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
 
-from pipeline.drafting.choices import Choices, choose
+from pipeline.drafting.choices import choose
 from pipeline.drafting.looking import look
 from pipeline.drafting.writing import write
 from pipeline.errors import ConfigurationError
 from pipeline.monitor import SourceConfig
 
-__all__ = ["Choices", "Draft", "draft"]
+__all__ = ["Draft", "draft"]
 
 
 @dataclass(frozen=True)

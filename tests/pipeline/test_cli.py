@@ -411,3 +411,12 @@ def test_what_init_prints_is_a_monitors_file(house: SmallHouse) -> None:
     as_json = value(call("init", "--files", str(house.data), "--name", "other", "--json"))
     assert (as_json["name"], as_json["variable"]) == ("other", None)
     assert AIR_TIME.column_name in as_json["text"]
+
+
+# The page
+
+
+def test_the_page_tells_of_every_command_and_of_no_other() -> None:
+    page = (Path(__file__).parents[2] / "docs/cli.md").read_text(encoding="utf-8")
+    told = {line.split("`")[1].split()[0] for line in page.splitlines() if line.startswith("### ")}
+    assert told == {command.callback.__name__ for command in cli.app.registered_commands if command.callback}

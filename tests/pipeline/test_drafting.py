@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pipeline.drafting import Draft, draft, looking
 from pipeline.drafting.writing import scalar
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, TablewatchError
 from pipeline.monitor import Monitor, load
 from pipeline.source import open_source
 
@@ -399,3 +399,10 @@ def test_partitions_are_spread_from_the_first_to_the_last() -> None:
     assert looking.spread(calendar, 4) == ["2013-01-01", "2013-01-11", "2013-01-21", "2013-01-31"]
     assert looking.spread(calendar, 1) == ["2013-01-01"]
     assert len(looking.spread(calendar, 99)) == 31
+
+
+def test_p34_a_place_that_does_not_answer_is_told_without_its_password() -> None:
+    with pytest.raises(Exception, match="orders") as told:
+        draft("postgres://me:hunter2@127.0.0.1:9/x", "orders", None)
+    assert isinstance(told.value, TablewatchError)
+    assert "hunter2" not in str(told.value)

@@ -210,6 +210,26 @@ def test_run_trains_on_the_partitions_before_when_there_is_no_champion(small_mod
     assert (champion.window_first, champion.window_last) == (NIGHTS[0], NIGHTS[-2])
 
 
+def test_p30_a_partition_that_is_not_there_trains_nothing(tmp_path: Path) -> None:
+    settings = house(tmp_path, orders(NIGHTS))
+    with pytest.raises(EmptyPartition, match="^orders 2099-01-01: the partition has no records"):
+        steps.run("orders", "2099-01-01", settings)
+    assert steps.House(settings).store.champion("orders") is None
+
+
+def test_p34_an_unforeseen_error_leaves_its_name_not_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = house(tmp_path, orders(NIGHTS[:1]))
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("could not reach postgres://me:geheim@host")
+
+    monkeypatch.setattr("pipeline.source.open_source", fail)
+    with pytest.raises(RuntimeError):
+        steps.validate("orders", NIGHTS[0], settings)
+    (run,) = steps.House(settings).store.runs("orders")
+    assert (run.status, run.reason) == ("failed", "RuntimeError")
+
+
 def test_backfill_runs_each_partition_in_order(trained: tuple[Settings, Path]) -> None:
     settings, _ = trained
     outcomes = list(steps.backfill("orders", NIGHTS[3], LAST, settings))

@@ -1,0 +1,105 @@
+"""What every step needs, how it ends, and the row in `runs` that it leaves whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import ConfigurationError, EmptyPartition, FailedMachinery, RefusedData, TablewatchError
+from pipeline.monitor import Monitor, find
+from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.registry import Registry
+    from pipeline.source import Source
+    from pipeline.store import ModelVersion, RunKind, RunStatus, Store
+    from pipeline.validation import Suite
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a step ended: names and counts only, so that it may travel through XCom and logs."""
+
+    monitor: str
+    partition: str | None
+    kind: str
+    status: str
+    run_id: str
+    model_version: str | None
+    counts: dict[str, int]
+    message: str
+    warnings: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The outcome as JSON values."""
+        return {**asdict(self), "warnings": list(self.warnings)}
+
+
+class House:
+    """What every step needs: the settings, the store (migrated on first use) and the registry."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+
+    @cached_property
+    def store(self) -> Store:
+        from pipeline.store import Store
+
+        store = Store(self.settings.store)
+        store.migrate()
+        return store
+
+    @cached_property
+    def registry(self) -> Registry:
+        from pipeline.registry import Registry
+
+        return Registry(self.settings.bundles)
+
+    def monitor(self, name: str) -> Monitor:
+        return find(name, self.settings.monitors)
+
+    def source(self, monitor: Monitor, schema: dict[str, str] | None = None) -> Source:
+        from pipeline.source import open_source
+
+        return open_source(monitor, types=schema)
+
+    def champion(self, monitor: Monitor) -> ModelVersion:
+        found = self.store.champion(monitor.name)
+        if found is None:
+            raise ConfigurationError(f"{monitor.name}: no champion to score with; run: tablewatch train {monitor.name}")
+        return found
+
+    def suite(self, monitor: Monitor, champion: ModelVersion) -> Suite:
+        """The suite the champion was trained with, under the expectations that the monitor holds today."""
+        from pipeline.validation import Suite, with_own
+
+        return with_own(monitor, Suite.from_json(self.store.suite(monitor.name, champion.suite_version)))
+
+
+@contextmanager
+def run_row(store: Store, monitor: Monitor, partition: str | None, kind: RunKind) -> Iterator[str]:
+    """One run row: `running` until the block ends it, `refused`, `empty` or `failed` with the reason when it raises."""
+    run_id = store.start_run(monitor.name, partition, kind, monitor.config_hash)
+    try:
+        yield run_id
+    except TablewatchError as error:
+        status: RunStatus = "failed"
+        if isinstance(error, RefusedData):
+            status = "empty" if isinstance(error, EmptyPartition) else "refused"
+        _end_badly(store, run_id, status, str(error))
+        raise
+    except BaseException as error:
+        # The words of an unforeseen error may hold a secret, so only its name is kept.
+        _end_badly(store, run_id, "failed", type(error).__name__)
+        raise
+
+
+def _end_badly(store: Store, run_id: str, status: RunStatus, reason: str) -> None:
+    """Tell the store how the run ended; where it does not answer, what went wrong first is the error to raise."""
+    with suppress(FailedMachinery):
+        store.finish_run(run_id, status, reason)

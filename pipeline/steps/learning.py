@@ -1,0 +1,103 @@
+"""The step that trains: window → suite → accepted records → challenger → champion."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import RefusedData
+from pipeline.monitor import Monitor
+from pipeline.settings import Settings
+from pipeline.steps.house import House, Outcome, Progress, run_row
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from pipeline.source import Source
+    from pipeline.validation import Suite
+
+
+def train(
+    name: str,
+    through: str | None = None,
+    seed: int = 0,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Train a challenger on the window that ends with partition `through` (the latest of the table if None).
+
+    Raises RefusedData when the window is too small or the training diverges; the champion then stays as it is.
+    """
+    from pipeline import training
+
+    house = House(settings)
+    monitor = house.monitor(name)
+    with run_row(house.store, monitor, through, "train") as run_id:
+        source = house.source(monitor)
+        partitions = _window(house, monitor, source, through)
+        accepted, suite, counts = _accepted_window(monitor, source, partitions, seed)
+        challenger = training.train(monitor, accepted, partitions, seed, progress)
+        version = _keep(house, monitor, challenger, suite, seed)
+        house.store.finish_run(run_id, "done", counts=counts, model_version=version)
+    span = f"{len(partitions)} partitions, {min(partitions)} to {max(partitions)}"
+    message = f"trained on {counts['accepted']} records of {span}; champion is {version}"
+    return Outcome(name, max(partitions), "train", "done", run_id, version, counts, message, challenger.warnings)
+
+
+def _window(house: House, monitor: Monitor, source: Source, through: str | None) -> dict[str, int]:
+    """The partitions to train on with their records: the last ones up to `through` that were not refused."""
+    refused = {s.partition for s in house.store.partition_states(monitor.name) if s.status == "refused"}
+    known = [p for p in source.partitions() if p.key]
+    past = [p for p in known if (through is None or p.key <= through) and p.key not in refused]
+    window = past[-monitor.training.window :]
+    if not window:
+        there = f"the table begins with {known[0].key}" if known else "the table is empty"
+        raise RefusedData(f"{monitor.name} {through or ''}: no partition to train on; {there}")
+    return {p.key: p.rows for p in window}
+
+
+def _accepted_window(
+    monitor: Monitor, source: Source, partitions: dict[str, int], seed: int
+) -> tuple[pa.Table, Suite, dict[str, int]]:
+    """The window's records that keep to the suite learned from it, and that suite."""
+    import pyarrow as pa
+
+    from pipeline import training
+    from pipeline.validation import KeyCensus, RecordCheck, learn, unique_columns
+
+    names = [n for n in source.schema(list(partitions)).names if n not in monitor.columns.exclude]
+    batches = source.batches(list(partitions), names)
+    window = training.sample(batches, sum(partitions.values()), monitor.training.max_rows, seed)
+    suite = learn(monitor, window, source.profiles(list(partitions)))
+    # A key is unique within its partition, not within the window.
+    none = {group: frozenset[bytes]() for group in unique_columns(suite)}
+    check = RecordCheck(monitor, max(partitions), suite, KeyCensus(none, none))
+    accepted = [check.check(batch, 0).accepted for batch in window.to_batches()]
+    table = pa.concat_tables(accepted, promote_options="permissive") if accepted else window
+    counts = {"read": window.num_rows, "accepted": table.num_rows, "quarantined": window.num_rows - table.num_rows}
+    return table, suite, counts
+
+
+def _keep(house: House, monitor: Monitor, challenger: Any, suite: Suite, seed: int) -> str:
+    """Save the bundle, tell the store of it, and make it champion."""
+    from pipeline.store import TrainedModel
+
+    window = challenger.manifest["window"]
+    saved = house.registry.save(monitor.name, window["last"], challenger.manifest, challenger.arrays)
+    house.store.add_suite(monitor.name, suite.version, suite.to_json())
+    house.store.add_model_version(
+        TrainedModel(
+            monitor=monitor.name,
+            version=saved.version,
+            sha256=saved.sha256,
+            model=monitor.training.model,
+            seed=seed,
+            window_first=window["first"],
+            window_last=window["last"],
+            window_records=window["records"],
+            suite_version=suite.version,
+            config_hash=monitor.config_hash,
+            metrics=challenger.metrics,
+        )
+    )
+    house.store.promote(monitor.name, saved.version, f"trained through {window['last']}")
+    return saved.version
