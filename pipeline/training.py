@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -116,7 +117,8 @@ def _warnings(monitor: Monitor, where: str, detector: Detector, typical: float) 
     needed, held = Conformal.records_needed(rate), len(detector.calibration.scores)
     if held >= needed:
         return ()
+    least = math.ceil(1e5 / (held + 1)) / 1e5
     return (
         f"{where}: to promise a false-alarm rate of {rate:g} takes {needed} calibration records and there are {held}; "
-        f"the threshold is extrapolated; widen training.window or ask for a rate of {1 / (held + 1):.2g} or more",
+        f"the threshold is extrapolated; widen training.window or ask for a rate of {least:g} or more",
     )

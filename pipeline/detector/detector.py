@@ -51,6 +51,7 @@ class Detector:
     voices: list[TailSurprise]
     final: TailSurprise
     calibration: Conformal
+    held_out: int
 
     def __init__(
         self, model: str = "ensemble", kinds: Mapping[str, Kind] | None = None, anchor: str | None = None, seed: int = 0
@@ -81,6 +82,7 @@ class Detector:
         return self
 
     def _calibrate(self, matrix: np.ndarray, folds: np.ndarray, own: np.ndarray) -> None:
+        self.held_out = len(matrix)
         errors = self.network.errors(matrix, folds)
         self.cells = [TailSurprise.fit(column) for column in errors.T]
         voices = self._voices(matrix, self._surprise(errors), own)
@@ -123,7 +125,11 @@ class Detector:
         """(n, columns): the surprise of each column is that of its most surprising cell."""
         by_column = np.zeros((len(errors), len(self.encoder.columns)))
         for cell, column in enumerate(self.network.spec.columns):
-            by_column[:, column] = np.maximum(by_column[:, column], self.cells[cell](errors[:, cell]))
+            surprise = self.cells[cell](errors[:, cell])
+            if self.network.spec.levels[cell]:
+                # Beyond the last rank a level is no more improbable than the model says, whose error is in nats.
+                surprise = np.minimum(surprise, np.maximum(errors[:, cell], np.log(self.held_out)))
+            by_column[:, column] = np.maximum(by_column[:, column], surprise)
         return by_column
 
     def _voices(self, matrix: np.ndarray, surprise: np.ndarray, own: np.ndarray | None = None) -> list[np.ndarray]:
@@ -165,6 +171,7 @@ class Detector:
         detector.cells = [TailSurprise.from_array(a) for a in arrays["cells"]]
         *detector.voices, detector.final = [TailSurprise.from_array(a) for a in arrays["voices"]]
         detector.calibration = Conformal(arrays["calibration"])
+        detector.held_out = len(detector.calibration.scores)
         return detector
 
 

@@ -20,17 +20,26 @@ EXACT_COLUMNS = 24
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a model is trained: `steps` of `batch` records a member, drawn with replacement."""
+    """How a model is trained: `steps` of `batch` records a member, drawn with replacement.
+
+    A small window takes fewer steps, one for every twelve records and no fewer than `fewest`: on a few hundred records
+    the full number learns the scales of its own training errors by heart.
+    """
 
     steps: int
     batch: int
     rate: float
+    fewest: int = 500
+
+    def steps_for(self, records: int) -> int:
+        """The steps for a window of so many records."""
+        return min(self.steps, max(self.fewest, records // 12))
 
 
 SCHEDULES = {
     "ensemble": Schedule(2_000, 256, 3e-3),
-    "autoencoder": Schedule(3_000, 128, 3e-3),
-    "vae": Schedule(3_000, 128, 3e-3),
+    "autoencoder": Schedule(3_000, 128, 3e-3, fewest=3_000),
+    "vae": Schedule(3_000, 128, 3e-3, fewest=3_000),
 }
 
 
@@ -55,11 +64,12 @@ class Network:
         """
         keras.utils.set_random_seed(seed)
         schedule = SCHEDULES[spec.model]
+        steps = schedule.steps_for(len(matrix))
         model = build(spec)
         rate = keras.optimizers.schedules.CosineDecay(
-            0.0, schedule.steps - 50, alpha=0.01, warmup_target=schedule.rate, warmup_steps=50
+            0.0, steps - 50, alpha=0.01, warmup_target=schedule.rate, warmup_steps=50
         )
-        part_steps = schedule.steps // PARTS
+        part_steps = steps // PARTS
         model.compile(
             keras.optimizers.AdamW(rate, weight_decay=1e-4, global_clipnorm=10.0),
             steps_per_execution=min(20, part_steps),

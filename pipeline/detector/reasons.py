@@ -20,6 +20,8 @@ def explain(detector: Detector, table: pa.Table, scores: Scores | None = None) -
     record scored again. A column's share is its part in the fall of the score. Columns that merely disagree with a
     wrong one do not bring the score down, so the wrong one leads.
     """
+    if table.num_rows == 0:
+        return []
     scores = scores or detector.score(table)
     rows, columns = _candidates(scores.surprise)
     output = detector.network.reconstruct(scores.matrix[rows], columns)

@@ -110,13 +110,14 @@ class Fitted:
     def unexpected_null(self, values: pa.ChunkedArray) -> np.ndarray:
         return is_null(values) if self.nulls == 0 else nowhere(values)
 
-
-def absent_as_none(values: list[Any], presence: list[np.ndarray]) -> list[Any]:
-    """None where a presence cell expects no value."""
-    if not presence:
-        return values
-    present = presence[0].argmax(axis=1) == 1
-    return [value if there else None for value, there in zip(values, present, strict=True)]
+    def absent_as_none(self, values: list[Any], presence: list[np.ndarray]) -> list[Any]:
+        """None where a presence cell expects no value, or where none was ever seen."""
+        if self.nulls == self.records:
+            return [None] * len(values)
+        if not presence:
+            return values
+        present = presence[0].argmax(axis=1) == 1
+        return [value if there else None for value, there in zip(values, present, strict=True)]
 
 
 def as_texts(values: pa.ChunkedArray) -> pa.ChunkedArray:

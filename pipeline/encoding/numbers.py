@@ -13,7 +13,6 @@ from pipeline.encoding.cells import (
     Cell,
     Events,
     Fitted,
-    absent_as_none,
     as_numbers,
     chance,
     count_nulls,
@@ -86,7 +85,7 @@ class NumericEncoder(Fitted):
     def decode(self, cells: list[np.ndarray], anchor: np.ndarray | None) -> list[Any]:
         bent = cells[0][:, 0].astype(np.float64) * self.scale + self.mean
         numbers = np.clip(_unbend(bent, self.centre, self.knee), self.low, self.high)
-        return absent_as_none([self._written(number) for number in numbers.tolist()], cells[1:])
+        return self.absent_as_none([self._written(number) for number in numbers.tolist()], cells[1:])
 
     def _written(self, number: float) -> int | float:
         if self.decimals == ENDLESS:

@@ -14,7 +14,6 @@ from pipeline.encoding.cells import (
     Cell,
     Events,
     Fitted,
-    absent_as_none,
     as_numbers,
     as_texts,
     chance,
@@ -65,7 +64,7 @@ class TextEncoder(Fitted):
 
     def decode(self, cells: list[np.ndarray], anchor: np.ndarray | None) -> list[Any]:
         lengths = np.expm1(np.clip(cells[0][:, 0] * self.scale[0] + self.mean[0], 0, 20))
-        return absent_as_none([f"(a text of about {round(n)} characters)" for n in lengths.tolist()], cells[2:])
+        return self.absent_as_none([f"(a text of about {round(n)} characters)" for n in lengths.tolist()], cells[2:])
 
 
 def _text_features(values: pa.ChunkedArray, pairs: int) -> np.ndarray:

@@ -15,7 +15,6 @@ from pipeline.encoding.cells import (
     Cell,
     Events,
     Fitted,
-    absent_as_none,
     as_numbers,
     chance,
     count_nulls,
@@ -63,7 +62,7 @@ class ClockEncoder(Fitted):
 
     def decode(self, cells: list[np.ndarray], anchor: np.ndarray | None) -> list[Any]:
         minutes = np.round(_angle(cells[0]) * 1440).astype(int) % 1440
-        return absent_as_none([self._written(minute // 60, minute % 60) for minute in minutes.tolist()], cells[1:])
+        return self.absent_as_none([self._written(minute // 60, minute % 60) for minute in minutes.tolist()], cells[1:])
 
     def _written(self, hour: int, minute: int) -> int | str | dt.time:
         if self.form == "hhmm":
@@ -159,7 +158,7 @@ class DatetimeEncoder(Fitted):
         zone = dt.UTC if "tz=" in self.instant else None
         moments = [dt.datetime.fromtimestamp(s, dt.UTC).replace(tzinfo=zone) for s in seconds.tolist()]
         found: list[Any] = [m.date() if self.instant.startswith("date") else m for m in moments]
-        return absent_as_none(found, cells[1 + self.hours + 1 :])
+        return self.absent_as_none(found, cells[1 + self.hours + 1 :])
 
 
 def _seconds(values: pa.ChunkedArray) -> np.ndarray:

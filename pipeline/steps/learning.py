@@ -38,7 +38,7 @@ def train(
         challenger = training.train(monitor, accepted, partitions, seed, progress)
         version = _keep(house, monitor, challenger, suite, seed)
         house.store.finish_run(run_id, "done", counts=counts, model_version=version)
-    span = f"{len(partitions)} partitions, {min(partitions)} to {max(partitions)}"
+    span = f"{len(partitions)} partition{'s' * (len(partitions) > 1)}, {min(partitions)} to {max(partitions)}"
     message = f"trained on {counts['accepted']} records of {span}; champion is {version}"
     return Outcome(name, max(partitions), "train", "done", run_id, version, counts, message, challenger.warnings)
 

@@ -67,7 +67,6 @@ def test_the_flights_of_the_demo() -> None:
         ("flight_id",),
     )
     assert monitor.columns.exclude == ("year", "month", "day")
-    assert monitor.columns.kinds == {"flight": "categorical"}
     assert monitor.timezone == "America/New_York"
     assert monitor.expectations == (
         Expectation(name="expect_column_values_to_be_between", kwargs={"column": "distance", "min_value": 1}),

@@ -19,11 +19,12 @@ Fit = Callable[..., Detector]
 
 
 def make(n: int = 600, seed: int = 0) -> pa.Table:
-    """Normal records: `double` is twice `amount`, `seen_at` is at `departure` of its `day`; constants and empty columns."""
+    """Normal records: `double` is twice `amount`, `seen_at` is `departure` of `day`; constants and empty columns."""
     draw = np.random.default_rng(seed)
     day, minute = draw.integers(0, 20, n), draw.integers(300, 1380, n)
     midnight = [dt.datetime.combine(START, dt.time(), dt.UTC) + dt.timedelta(int(d)) for d in day]
     amount = draw.normal(10, 2, n)
+    notes = zip(draw.integers(0, 10**6, n), draw.integers(0, 9, n), strict=True)
     return pa.table(
         {
             "day": [START + dt.timedelta(int(d)) for d in day],
@@ -38,7 +39,7 @@ def make(n: int = 600, seed: int = 0) -> pa.Table:
                 [m + dt.timedelta(minutes=int(at)) for m, at in zip(midnight, minute, strict=True)],
                 pa.timestamp("us", "Europe/Zurich"),
             ),
-            "note": [f"n{i:06d} {'x' * int(k)}" for i, k in zip(draw.integers(0, 10**6, n), draw.integers(0, 9, n))],
+            "note": [f"n{i:06d} {'x' * int(k)}" for i, k in notes],
             "constant": np.full(n, 7.0),
             "constant_integer": np.full(n, 3),
             "constant_text": ["same"] * n,
@@ -69,12 +70,18 @@ def with_value() -> Callable[[pa.Table, str, Any], pa.Table]:
 def fit() -> Fit:
     """Fits a detector in a few seconds: 60 steps, or as `schedule` says."""
 
-    def run(model: str, table: pa.Table, schedule: network.Schedule | None = None, **options: Any) -> Detector:
+    def run(
+        model: str,
+        table: pa.Table,
+        schedule: network.Schedule | None = None,
+        progress: network.Progress | None = None,
+        **options: Any,
+    ) -> Detector:
         tiny = schedule or network.Schedule(60, 64, 3e-3)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(network, "PARTS", 3)
             patch.setattr(network, "SCHEDULES", {model: tiny})
-            return Detector(model, **{"anchor": "day", "seed": 1} | options).fit(table)
+            return Detector(model, **{"anchor": "day", "seed": 1} | options).fit(table, progress)
 
     return run
 

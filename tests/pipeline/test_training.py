@@ -1,0 +1,194 @@
+"""From a window of records to a challenger, and from its bundle back to a detector."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.detector import Detector, network
+from pipeline.errors import ConfigurationError, CorruptBundle, RefusedData
+from pipeline.monitor import Monitor
+from pipeline.training import Challenger, flag_rate, modelled_columns, restore, sample, train
+
+PARTITIONS = {"2013-02-01": 100, "2013-02-02": 140, "2013-02-03": 60}
+
+
+def monitor(**changes: Any) -> Monitor:
+    written = {
+        "name": "orders",
+        "source": {"files": "orders.parquet"},
+        "partition_by": "day",
+        "primary_key": ["id"],
+        "training": {"model": "autoencoder"},
+        "columns": {"exclude": ["comment"]},
+        "threshold": {"false_alarm_rate": 0.01},
+    }
+    return Monitor.model_validate({**written, **changes})
+
+
+def window(n: int = 300) -> pa.Table:
+    draw = np.random.default_rng(0)
+    amount = draw.normal(10, 2, n)
+    return pa.table(
+        {
+            "id": np.arange(n),
+            "day": sorted(draw.choice(list(PARTITIONS), n)),
+            "amount": amount,
+            "fee": amount / 10,
+            "carrier": draw.choice(["AA", "BB"], n),
+            "comment": ["never modelled"] * n,
+        }
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_schedule() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network, "PARTS", 3)
+        patch.setattr(network, "SCHEDULES", {"autoencoder": network.Schedule(60, 32, 3e-3)})
+        yield
+
+
+@pytest.fixture(scope="module")
+def challenger() -> Challenger:
+    return train(monitor(), window(), PARTITIONS, seed=7)
+
+
+def test_keys_partitions_and_excluded_columns_are_not_modelled() -> None:
+    assert modelled_columns(monitor(), window().column_names) == ["amount", "fee", "carrier"]
+
+
+class TestSample:
+    @staticmethod
+    def batches(total: int, size: int) -> list[pa.RecordBatch]:
+        return pa.table({"id": np.arange(total)}).to_batches(max_chunksize=size)
+
+    def test_all_records_when_they_are_not_too_many(self) -> None:
+        assert sample(self.batches(50, 7), 50, 50, seed=0)["id"].to_pylist() == list(range(50))
+
+    def test_about_as_many_as_asked_from_everywhere(self) -> None:
+        found = sample(self.batches(50_000, 999), 50_000, 5_000, seed=0)["id"].to_numpy()
+        assert len(found) == pytest.approx(5_000, rel=0.07)
+        assert (np.diff(found) > 0).all()
+        assert np.histogram(found, bins=10, range=(0, 50_000))[0] == pytest.approx([500] * 10, rel=0.25)
+
+    @given(st.integers(1, 200), st.integers(0, 5))
+    def test_p16_the_sample_depends_on_the_seed_and_not_on_the_batches(self, size: int, seed: int) -> None:
+        whole, cut = (sample(self.batches(400, s), 400, 100, seed)["id"].to_pylist() for s in (400, size))
+        other = sample(self.batches(400, size), 400, 100, seed + 1)["id"].to_pylist()
+        assert whole == cut != other
+
+
+def test_p21_a_bundle_is_strict_json_and_numbers_and_restores_the_detector(challenger: Challenger) -> None:
+    manifest = json.loads(json.dumps(challenger.manifest, allow_nan=False))
+
+    again = restore(monitor(), manifest, challenger.arrays)
+
+    table = window()
+    np.testing.assert_allclose(again.score(table).score, challenger.detector.score(table).score, rtol=1e-4)
+    assert {array.dtype.kind for array in challenger.arrays.values()} <= set("fiu")
+
+
+def test_a_manifest_says_what_the_model_was_made_of(challenger: Challenger) -> None:
+    manifest = challenger.manifest
+    assert manifest["window"] == {"first": "2013-02-01", "last": "2013-02-03", "partitions": 3, "records": 300}
+    assert manifest["typical_partition"] == 100.0
+    assert set(manifest["versions"]) == {"tablewatch", "keras", "numpy", "pyarrow"}
+    assert manifest["detector"]["seed"] == 7
+    assert challenger.metrics["records"] == challenger.metrics["calibration_records"] == 300
+    assert challenger.metrics["columns"] == {"amount": "numeric", "fee": "numeric", "carrier": "categorical"}
+    assert np.isfinite(challenger.metrics["loss"])
+    assert challenger.warnings == ()
+
+
+def test_p23_what_does_not_fit_its_graph_is_a_corrupt_bundle(challenger: Challenger) -> None:
+    def spoil(change: Callable[[dict[str, Any], dict[str, np.ndarray]], Any]) -> None:
+        manifest, arrays = json.loads(json.dumps(challenger.manifest)), dict(challenger.arrays)
+        change(manifest, arrays)
+        with pytest.raises(CorruptBundle, match="orders: .*train again: tablewatch train orders"):
+            restore(monitor(), manifest, arrays)
+
+    weight = next(name for name in challenger.arrays if name.startswith("weight_"))
+    spoil(lambda manifest, arrays: manifest.pop("detector"))
+    spoil(lambda manifest, arrays: manifest["detector"].pop("encoder"))
+    spoil(lambda manifest, arrays: manifest["detector"]["spec"].update(model="forest"))
+    spoil(lambda manifest, arrays: manifest["detector"]["spec"].update(color="red"))
+    spoil(lambda manifest, arrays: arrays.pop(weight))
+    spoil(lambda manifest, arrays: arrays.update({weight: arrays[weight][..., :1]}))
+    spoil(lambda manifest, arrays: arrays.pop("calibration"))
+    spoil(lambda manifest, arrays: arrays.update(cells=arrays["cells"][:, :10]))
+
+
+def test_p02_fewer_than_min_rows_are_refused_with_the_mend() -> None:
+    with pytest.raises(RefusedData) as refusal:
+        train(monitor(), window(199), PARTITIONS, seed=0)
+    assert str(refusal.value) == (
+        "orders 2013-02-01 to 2013-02-03: 199 accepted records are fewer than training.min_rows 200; "
+        "widen training.window or lower min_rows"
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (
+            {"kinds": {"prize": "numeric"}},
+            "column 'prize' of columns.kinds is not modelled; .* are amount, fee, carrier",
+        ),
+        ({"kinds": {"day": "datetime"}}, "column 'day' of columns.kinds is not modelled"),
+        ({"exclude": ["amount", "fee", "carrier", "comment"]}, "no column is left to model; modelled columns are none"),
+    ],
+    ids=["unknown", "partition", "none left"],
+)
+def test_columns_that_cannot_be_modelled_are_a_mistake_of_the_file(columns: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"orders 2013-02-01 to 2013-02-03: {message}"):
+        train(monitor(columns={"exclude": ["comment"], **columns}), window(), PARTITIONS, seed=0)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_p20_a_training_that_diverges_names_the_monitor_and_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "SCHEDULES", {"autoencoder": network.Schedule(60, 16, 1e30)})
+    with pytest.raises(RefusedData, match="^orders 2013-02-01 to 2013-02-03: training diverged"):
+        train(monitor(columns={"exclude": ["comment", "carrier", "fee"]}), window(), PARTITIONS, seed=0)
+
+
+def test_p17_a_rate_beyond_the_calibration_set_is_said_so_with_one_that_is_not(
+    challenger: Challenger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(self: Detector, table: pa.Table, progress: object) -> None:
+        vars(self).update(vars(challenger.detector))
+
+    monkeypatch.setattr(Detector, "fit", fit)
+
+    (warning,) = train(monitor(threshold={"false_alarm_rate": 0.001}), window(), PARTITIONS, seed=7).warnings
+
+    assert re.search("rate of 0.001 takes 999 calibration records and there are 300", warning)
+    least = float(re.search(r"ask for a rate of (\S+) or more", warning)[1])  # type: ignore[index]
+    assert least == pytest.approx(1 / 301, rel=0.01)
+    assert train(monitor(threshold={"false_alarm_rate": least}), window(), PARTITIONS, seed=7).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("threshold", "typical", "rate"),
+    [
+        ({"false_alarm_rate": 0.02}, 1_000, 0.02),
+        ({}, 1_000, 0.001),
+        ({"alert_budget": 20}, 1_000, 0.02),
+        ({"alert_budget": 0.5}, 1_000, 0.0005),
+        ({"alert_budget": 20}, 10, 0.2),
+        ({"alert_budget": 20}, 0, 0.2),
+    ],
+    ids=str,
+)
+def test_the_rate_is_as_written_or_the_budget_of_a_typical_partition(
+    threshold: dict[str, float], typical: float, rate: float
+) -> None:
+    assert flag_rate(monitor(threshold=threshold), typical) == pytest.approx(rate)
