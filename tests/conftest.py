@@ -6,6 +6,7 @@ import os
 import time
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.postgres import Postgres, server_programs
 
@@ -18,6 +19,12 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 os.environ["GX_ANALYTICS_ENABLED"] = "False"
 for name in [name for name in os.environ if name.startswith("TABLEWATCH_") and name != POSTGRES]:
     del os.environ[name]
+
+# No example fails for being slow, and CI tries the same examples every time; at home they are new ones.
+SLOW_IS_FINE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("home", **SLOW_IS_FINE)
+settings.register_profile("ci", **SLOW_IS_FINE, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "home")
 
 
 def pytest_configure(config: pytest.Config) -> None:

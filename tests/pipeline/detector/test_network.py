@@ -9,7 +9,7 @@ import pytest
 
 from models import Spec
 from pipeline.detector import Detector
-from pipeline.detector.network import EXACT_COLUMNS, hiding_passes
+from pipeline.detector.network import EXACT_COLUMNS, Schedule, hiding_passes
 
 
 def spec_of(model: str, columns: int) -> Spec:
@@ -35,6 +35,12 @@ def test_many_columns_are_hidden_a_twelfth_at_a_time_each_twice(columns: int) ->
 @pytest.mark.parametrize("model", ["autoencoder", "vae"])
 def test_plain_models_see_the_whole_record(model: str) -> None:
     np.testing.assert_array_equal(hiding_passes(spec_of(model, 30)), np.zeros((1, 30)))
+
+
+@pytest.mark.parametrize(("records", "steps"), [(20, 500), (6_000, 500), (12_000, 1_000), (10**6, 2_000)])
+def test_a_small_window_takes_fewer_steps(records: int, steps: int) -> None:
+    assert Schedule(2_000, 256, 3e-3).steps_for(records) == steps
+    assert Schedule(60, 64, 3e-3).steps_for(records) == 60
 
 
 def test_a_held_out_error_is_that_of_the_member_that_never_saw_the_record(
