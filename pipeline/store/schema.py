@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Boolean, CheckConstraint, Column, Double, ForeignKey, ForeignKeyConstraint, Index, Integer, Table
 
-from pipeline.store.types import Text, UtcTime
+from pipeline.store.types import JSON, Text, UtcTime
 
 # A dataclass's field whose name is a word of SQL has another name as a column.
 COLUMN_NAMES = {"column": "column_name", "row": "row_number"}
@@ -40,7 +40,7 @@ def _text(name: str, **options: Any) -> Column[str]:
 
 
 def _json(name: str, **options: Any) -> Column[Any]:
-    return Column(name, sa.JSON(none_as_null=True), **options)
+    return Column(name, JSON, **options)
 
 
 def _of_partition() -> list[Column[str]]:

@@ -8,6 +8,8 @@ import math
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.ext.compiler import compiles
 
 from pipeline.records import as_text
 
@@ -57,3 +59,17 @@ class UtcTime(sa.types.TypeDecorator[dt.datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+
+
+class _JsonText(sqlite.JSON):
+    """JSON that SQLite keeps as text: the affinity of its type JSON is a number's, which would round a bare number."""
+
+    cache_ok = True
+
+
+@compiles(_JsonText, "sqlite")
+def _as_text_column(kind: _JsonText, compiler: Any, **options: Any) -> str:
+    return "TEXT"
+
+
+JSON = sa.JSON(none_as_null=True).with_variant(_JsonText(none_as_null=True), "sqlite")

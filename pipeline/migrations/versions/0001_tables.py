@@ -8,6 +8,8 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+# A column of the type JSON has a number's affinity on SQLite, which would round a bare number in it.
+JSON = sa.JSON().with_variant(sa.Text(), "sqlite")
 FINITE = "{0} BETWEEN -1e+308 AND 1e+308"
 
 
@@ -36,7 +38,7 @@ def _create_runs() -> None:
         _text("kind"),
         _text("status"),
         sa.Column("reason", sa.Text),
-        sa.Column("counts", sa.JSON, nullable=False),
+        sa.Column("counts", JSON, nullable=False),
         sa.Column("model_version", sa.Text),
         _text("config_hash"),
         _instant("started_at"),
@@ -56,13 +58,13 @@ def _create_validation() -> None:
         _text("scope"),
         _text("expectation"),
         sa.Column("column_name", sa.Text),
-        sa.Column("kwargs", sa.JSON, nullable=False),
+        sa.Column("kwargs", JSON, nullable=False),
         _text("severity"),
         _text("origin"),
         sa.Column("success", sa.Boolean, nullable=False),
         sa.Column("checked", sa.BigInteger, nullable=False),
         sa.Column("unexpected", sa.BigInteger, nullable=False),
-        sa.Column("observed", sa.JSON),
+        sa.Column("observed", JSON),
         _text("run_id"),
         _text("config_hash"),
         sa.PrimaryKeyConstraint("monitor", "partition", "position"),
@@ -78,7 +80,7 @@ def _create_validation() -> None:
         sa.Column("column_name", sa.Text),
         _text("expectation"),
         sa.Column("value", sa.Text),
-        sa.Column("record", sa.JSON, nullable=False),
+        sa.Column("record", JSON, nullable=False),
         _text("run_id"),
         _text("config_hash"),
         sa.PrimaryKeyConstraint("monitor", "partition", "position"),
@@ -99,7 +101,7 @@ def _create_scoring() -> None:
         sa.Column("incident_id", sa.Text),
         _instant("first_detected_at"),
         sa.Column("first_score", sa.Double, nullable=False),
-        sa.Column("record", sa.JSON, nullable=False),
+        sa.Column("record", JSON, nullable=False),
         _text("run_id"),
         _text("model_version"),
         _text("config_hash"),
@@ -152,7 +154,7 @@ def _create_versions() -> None:
         "suites",
         _text("monitor"),
         _text("version"),
-        sa.Column("body", sa.JSON, nullable=False),
+        sa.Column("body", JSON, nullable=False),
         _instant("created_at"),
         sa.PrimaryKeyConstraint("monitor", "version"),
     )
@@ -169,7 +171,7 @@ def _create_versions() -> None:
         sa.Column("window_records", sa.BigInteger, nullable=False),
         _text("suite_version"),
         _text("config_hash"),
-        sa.Column("metrics", sa.JSON, nullable=False),
+        sa.Column("metrics", JSON, nullable=False),
         _instant("created_at"),
         sa.PrimaryKeyConstraint("monitor", "version"),
         sa.CheckConstraint("status IN ('challenger', 'champion', 'retired')", name="status"),

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.results import Anomaly, Contribution, Quarantined
@@ -206,6 +206,8 @@ def test_p35_any_text_is_kept_and_what_no_database_holds_is_made_visible(store: 
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()), st.lists, max_leaves=5
     )
 )
+@example(4.483388810608027e128)
+@example(2**70 + 1)
 def test_any_json_value_is_storable(store: Store, score, results, value) -> None:
     check = replace(results().validations[0], observed=value, kwargs={"value": value})
     score(replace(results(), validations=[check]))
