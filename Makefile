@@ -10,7 +10,7 @@ PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13 3,$(shell command -v python$(v)
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help setup demo ui test test-fast lint format schema postgres bench clean
+.PHONY: help setup demo ui test test-fast lint format schema postgres bench bench-detection clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -55,6 +55,10 @@ postgres: ## Install PostgreSQL's server programs (Debian, root) for the tests t
 
 bench: setup ## How well the detector finds planted errors in real flights
 	$(RUN) python benchmarks/planted.py
+
+DATA ?= benchmarks/data
+bench-detection: setup ## The detector beside its peers on the labelled sets (*.npz with X and y) in DATA=folder
+	$(RUN) python benchmarks/detection.py --data $(DATA) --out detection.csv
 
 clean: ## Remove what the targets made, the demo's home included
 	rm -rf .venv .uv .tablewatch dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

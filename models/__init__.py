@@ -1,7 +1,6 @@
 """Keras definitions only: `build(spec)` makes the autoencoder, the variational autoencoder or the masked-cell one."""
 
 import keras
-from keras import ops
 
 from models.autoencoder import autoencoder
 from models.layers import CellErrors
@@ -18,10 +17,9 @@ def build(spec: Spec) -> keras.Model:
 
 
 def scorer(model: keras.Model, spec: Spec) -> keras.Model:
-    """`model` with the error fused in: `record` (n, slots) and `hidden` (n, columns) give (n, members, cells)."""
-    record, hidden = keras.Input((spec.slots,)), keras.Input((spec.column_count,))
-    for_each = [ops.repeat(ops.expand_dims(each, 1), spec.members, axis=1) for each in (record, hidden)]
-    return keras.Model([record, hidden], CellErrors(spec)(for_each[0], model(for_each)))
+    """`model` with the error fused in: a record for each member and what is hidden from it give (n, members, cells)."""
+    record, hidden = keras.Input((spec.members, spec.slots)), keras.Input((spec.members, spec.column_count))
+    return keras.Model([record, hidden], CellErrors(spec)(record, model([record, hidden])))
 
 
 __all__ = ["BUILDERS", "Spec", "build", "scorer"]

@@ -12,7 +12,9 @@ from models.spec import Spec
 
 Tensor = Any
 REACH = 10.0
-"""Standard deviations beyond which an input says no more than "far out"; the error is taken against the true value."""
+"""Standard deviations beyond which a training target is not followed; errors are taken against the true value."""
+STRAIGHT = 5.0
+"""Standard deviations up to which a network reads a number as it is; beyond, by its logarithm."""
 
 
 def inputs(spec: Spec) -> tuple[list[Tensor], list[Tensor]]:
@@ -25,6 +27,13 @@ def inputs(spec: Spec) -> tuple[list[Tensor], list[Tensor]]:
 def outputs(output: Tensor) -> Tensor:
     """The layers' output with records first again."""
     return ops.transpose(output, (1, 0, 2))
+
+
+def drawn_in(numbers: Tensor) -> Tensor:
+    """Numbers as they are up to `STRAIGHT`, beyond by their logarithm: increasing without end, blown up by nothing."""
+    size = ops.abs(numbers)
+    beyond = STRAIGHT * (1.0 + ops.log(ops.maximum(size / STRAIGHT, 1.0)))
+    return ops.where(size > STRAIGHT, ops.sign(numbers) * beyond, numbers)
 
 
 class MemberDense(keras.layers.Layer):
@@ -81,7 +90,7 @@ class HideColumns(keras.layers.Layer):
 class ReadRecord(keras.layers.Layer):
     """The first dense layer, on the record as a network sees it: (members, n, slots) to (members, n, units).
 
-    Its inputs are the numbers (clipped at `REACH`, 0 where hidden or missing), a sign for each cell of numbers that is
+    Its inputs are the numbers (`drawn_in`, 0 where hidden or missing), a sign for each cell of numbers that is
     hidden or missing, and one-hot categories, whose hidden and never-seen levels share a place of their own. The
     product with a one-hot code is a row of the kernel, so rows are looked up instead of multiplied.
     """
@@ -118,7 +127,7 @@ class ReadRecord(keras.layers.Layer):
         column = [spec.columns[spec.number_cells[at]] for at in spec.cell_of_number]
         gone = ops.maximum(ops.take(hidden, column, axis=-1), ops.cast(ops.isnan(values), hidden.dtype))
         first = [spec.cell_of_number.index(at) for at in range(len(spec.number_cells))]
-        seen = ops.where(gone > 0, 0.0, ops.clip(values, -REACH, REACH))
+        seen = drawn_in(ops.where(gone > 0, 0.0, values))
         return ops.concatenate([seen, ops.take(gone, first, axis=-1)], axis=-1)
 
     def _row(self, cell: int, rows: Tensor, record: Tensor, hidden: Tensor) -> Tensor:

@@ -68,7 +68,8 @@ def level_shortfall(level: Tensor, logits: Tensor) -> Tensor:
 def cell_losses(spec: Spec, record: Tensor, output: Tensor) -> Tensor:
     """What training minimises, (..., cells): squared errors or -log densities, and cross-entropies of categories."""
     target, missing, location, log_scale = _numbers(spec, record, output)
-    loss = logistic_loss(target, location, log_scale) if spec.scaled else ops.square(target - location)
+    likely = spec.scaled or spec.blunt
+    loss = logistic_loss(target, location, log_scale) if likely else ops.square(target - location)
     numbers = _mean_by_cell(spec, ops.where(missing, 0.0, loss))
     return _in_order(spec, numbers, _of_levels(spec, record, output, cross_entropy))
 
@@ -76,11 +77,12 @@ def cell_losses(spec: Spec, record: Tensor, output: Tensor) -> Tensor:
 def cell_errors(spec: Spec, record: Tensor, output: Tensor) -> Tensor:
     """The reconstruction error of each cell: (..., slots) and (..., output width) give (..., cells).
 
-    Scaled models: by how many nats the value is less likely than the most likely one, for numbers and categories alike.
+    Scaled and blunt models: by how many nats the value is less likely than the most likely one, for numbers and
+    categories alike.
     The others: the squared error in squared standard deviations, and the binary or sparse categorical cross-entropy in
     nats. A missing number (NaN) has no error.
     """
-    if not spec.scaled:
+    if not (spec.scaled or spec.blunt):
         return cell_losses(spec, record, output)
     target, missing, location, log_scale = _numbers(spec, record, output)
     numbers = ops.where(missing, 0.0, logistic_shortfall(target, location, log_scale))

@@ -14,7 +14,8 @@ class Spec:
     (whose width is 1); `columns[i]` is the column that cell i belongs to. `members` networks are trained side by side
     in batched weights. `hidden` is the width of the layers around a code of `code` numbers (autoencoder, vae) or of the
     residual stream (ensemble). `scaled` models reconstruct a number as a logistic distribution, by its location and the
-    logarithm of its scale, the others as one value.
+    logarithm of its scale; `blunt` ones likewise, but always with a scale of one standard deviation; the others as one
+    value.
     """
 
     model: str
@@ -26,6 +27,7 @@ class Spec:
     code: int = 8
     kl_weight: float = 0.01
     scaled: bool = False
+    blunt: bool = False
 
     @property
     def slots(self) -> int:
@@ -46,6 +48,11 @@ class Spec:
     def category_cells(self) -> tuple[int, ...]:
         """The cells that are categories."""
         return tuple(i for i, levels in enumerate(self.levels) if levels)
+
+    @property
+    def numbers_only(self) -> bool:
+        """Whether no cell has more than two levels: numbers, whether they are there, and what never varies."""
+        return max(self.levels) <= 2
 
     @property
     def number_slots(self) -> tuple[int, ...]:

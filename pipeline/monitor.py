@@ -196,6 +196,8 @@ class Training(_Section):
     """At most so many records are used; more are sampled."""
     min_rows: int = Field(default=200, strict=True, ge=1)
     """With fewer records training is refused."""
+    trim: bool = Field(default=False, strict=True)
+    """Whether what looks like an anomaly is set aside before fitting: for tables of numbers known to be dirty."""
 
     @model_validator(mode="after")
     def _room_between_rows(self) -> Training:

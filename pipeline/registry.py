@@ -101,6 +101,53 @@ class Registry:
         except Exception as error:  # whatever a crafted file provokes in its parsers, it is the file's fault
             raise _corrupt(monitor, version, f"cannot be read: {' '.join(str(error).split())}") from error
 
+    def save_companion(
+        self, monitor: str, version: str, width: int, manifest: Mapping[str, Any], arrays: Mapping[str, Array]
+    ) -> None:
+        """Keep the model that gives codes of `width` numbers beside the bundle of `version`; the first one stays.
+
+        Its digest is in its name, for the store knows nothing of it. Raises as `save` does.
+        """
+        content = _pack(monitor, manifest, arrays)
+        path = self._path(monitor, version)
+        path = path.with_name(f"{version}.codes-{width}.{hashlib.sha256(content).hexdigest()}.npz")
+        try:
+            if self._companion(monitor, version, width) is None:
+                _write(path, content)
+        except OSError as error:
+            raise FailedMachinery(
+                f"{monitor}: companion {path.name} could not be written: {error.strerror or error}"
+            ) from error
+
+    def load_companion(self, monitor: str, version: str, width: int) -> tuple[dict[str, Any], dict[str, Array]] | None:
+        """The companion's manifest and arrays, None if there is none yet.
+
+        Raises CorruptBundle when the file is not the one that its name says or holds anything but numbers;
+        FailedMachinery when the disk does not answer.
+        """
+        path = self._companion(monitor, version, width)
+        if path is None:
+            return None
+        mend = f"{monitor}: delete the companion {path}; it is trained again when it is next needed"
+        try:
+            content = _read(path)
+        except OSError as error:
+            raise FailedMachinery(
+                f"{monitor}: companion {path.name} could not be read: {error.strerror or error}"
+            ) from error
+        if not hmac.compare_digest(hashlib.sha256(content).hexdigest(), path.name.split(".")[-2]):
+            raise CorruptBundle(f"{mend} (it is not the one that was saved: its SHA-256 differs)")
+        try:
+            return _unpack(content)
+        except Exception as error:  # as in `load`
+            raise CorruptBundle(f"{mend} (it cannot be read: {' '.join(str(error).split())})") from error
+
+    def _companion(self, monitor: str, version: str, width: int) -> Path | None:
+        """The oldest, if two processes trained one at the same time: all then go on with the same."""
+        folder = self._path(monitor, version).parent
+        found = folder.glob(f"{version}.codes-{width}.{'[0-9a-f]' * 64}.npz")
+        return min(found, key=lambda path: (path.stat().st_mtime_ns, path.name), default=None)
+
     def _path(self, monitor: str, version: str) -> Path:
         if not _MONITOR.fullmatch(monitor):
             raise ConfigurationError(f"{monitor!r} is not a monitor's name; use lower-case letters, digits and _")

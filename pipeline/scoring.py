@@ -11,20 +11,27 @@ from pipeline.detector import Detector, explain
 from pipeline.errors import RefusedData
 from pipeline.monitor import Monitor
 from pipeline.records import hidden_text, record_json, record_keys
+from pipeline.refreshing import UNCHANGED, Refresh, body
 from pipeline.results import Anomaly, Contribution
 
 
 @dataclass(frozen=True)
 class ScoredBatch:
-    """`score` and `p_value` float64 (n,), one for each accepted record in order; the anomalies among them."""
+    """`score` and `p_value` float64 (n,), one for each accepted record in order; the anomalies among them.
+
+    `body` counts the p-values as they were before they were refreshed.
+    """
 
     score: np.ndarray
     p_value: np.ndarray
     anomalies: list[Anomaly]
+    body: np.ndarray
 
 
-def score_batch(monitor: Monitor, partition: str, detector: Detector, accepted: pa.Table, rate: float) -> ScoredBatch:
-    """Score one batch; records whose p-value is at most `rate` are flagged.
+def score_batch(
+    monitor: Monitor, partition: str, detector: Detector, accepted: pa.Table, rate: float, refresh: Refresh = UNCHANGED
+) -> ScoredBatch:
+    """Score one batch; records whose refreshed p-value is at most `rate` are flagged.
 
     Raises RefusedData when a score is not finite: nothing that cannot be compared with a threshold is stored.
     """
@@ -33,25 +40,26 @@ def score_batch(monitor: Monitor, partition: str, detector: Detector, accepted: 
         row = int(np.flatnonzero(~np.isfinite(scores.score))[0])
         key = record_keys(accepted.slice(row, 1), monitor.primary_key)[0]
         raise RefusedData(f"{monitor.name} {partition}: record {key} has no finite score; train the monitor again")
-    flagged = np.flatnonzero(scores.p_value <= rate)
+    p_value, counted = refresh(scores.p_value), body(scores.p_value)
+    flagged = np.flatnonzero(p_value <= rate)
     if not len(flagged):
-        return ScoredBatch(scores.score, scores.p_value, [])
+        return ScoredBatch(scores.score, p_value, [], counted)
     records = accepted.take(pa.array(flagged))
-    threshold = detector.threshold(rate)
+    threshold = detector.threshold(refresh.before(rate))
     reasons = explain(detector, records)
     keys = record_keys(records, monitor.primary_key)
     found = [
         Anomaly(
             record_key=key or "",
             score=float(scores.score[row]),
-            p_value=float(scores.p_value[row]),
+            p_value=float(p_value[row]),
             threshold=threshold,
             record=record_json(record, monitor.columns.sensitive),
             contributions=tuple(_discreet(monitor, each) for each in why),
         )
         for row, key, record, why in zip(flagged, keys, records.to_pylist(), reasons, strict=True)
     ]
-    return ScoredBatch(scores.score, scores.p_value, found)
+    return ScoredBatch(scores.score, p_value, found, counted)
 
 
 def _discreet(monitor: Monitor, contribution: Contribution) -> Contribution:

@@ -13,12 +13,16 @@ import pyarrow as pa
 
 from pipeline.calibration import Conformal
 from pipeline.detector import Detector
+from pipeline.detector.baselines import FEWEST_CONTROLS, measure
 from pipeline.detector.network import Progress
+from pipeline.encoding import MisreadColumn
 from pipeline.errors import ConfigurationError, CorruptBundle, RefusedData
 from pipeline.monitor import Monitor
 
 STACK = ("tablewatch", "keras", "numpy", "pyarrow")
 LARGEST_RATE = 0.2
+HELD_OUT = 0.05
+MOST_HELD_OUT = 1_000
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,16 @@ def sample(batches: Iterable[pa.RecordBatch], total: int, most: int, seed: int) 
     return pa.Table.from_batches([b.filter(pa.array(draw.random(b.num_rows) < most / total)) for b in batches])
 
 
+def put_aside(records: pa.Table, seed: int) -> tuple[pa.Table, pa.Table]:
+    """The records held out to measure a detector with, drawn at random, and the others, which it is fitted on.
+
+    None are held out of a window so small that they would be too few to measure anything.
+    """
+    count = min(int(HELD_OUT * records.num_rows), MOST_HELD_OUT)
+    drawn = np.random.default_rng(seed).permutation(records.num_rows) < (count if count >= FEWEST_CONTROLS else 0)
+    return records.filter(pa.array(drawn)), records.filter(pa.array(~drawn))
+
+
 def train(
     monitor: Monitor, accepted: pa.Table, partitions: Mapping[str, int], seed: int, progress: Progress | None = None
 ) -> Challenger:
@@ -67,13 +81,19 @@ def train(
         known = ", ".join(names) or "none"
         what = f"column {unknown[0]!r} of columns.kinds is not modelled" if unknown else "no column is left to model"
         raise ConfigurationError(f"{where}: {what}; modelled columns are {known}")
-    detector = Detector(monitor.training.model, monitor.columns.kinds, monitor.partition_by, seed)
+    detector = Detector(
+        monitor.training.model, monitor.columns.kinds, monitor.partition_by, seed, monitor.training.trim
+    )
+    held_out, fitted_on = put_aside(accepted.select([*names, monitor.partition_by]), seed)
     try:
-        detector.fit(accepted.select([*names, monitor.partition_by]), progress)
+        detector.fit(fitted_on, progress)
     except RefusedData as refusal:
         raise RefusedData(f"{where}: {refusal}") from refusal
+    except MisreadColumn as mistake:
+        said = mistake.unsaid if mistake.column in monitor.columns.sensitive else mistake
+        raise ConfigurationError(f"{where}: {said}") from None
     state, arrays = detector.to_state()
-    typical = float(np.median(list(partitions.values())))
+    typical = float(np.mean(list(partitions.values())))
     manifest = {
         "detector": state,
         "window": {"first": first, "last": last, "partitions": len(partitions), "records": accepted.num_rows},
@@ -81,7 +101,8 @@ def train(
         "versions": {package: version(package) for package in STACK},
     }
     warnings = _warnings(monitor, where, detector, typical)
-    return Challenger(detector, manifest, arrays, _metrics(detector, accepted), warnings)
+    metrics = _metrics(detector, accepted) | {"canaries": measure(detector, held_out, fitted_on, seed)}
+    return Challenger(detector, manifest, arrays, metrics, warnings)
 
 
 def restore(monitor: Monitor, manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Detector:
@@ -112,13 +133,22 @@ def _metrics(detector: Detector, accepted: pa.Table) -> dict[str, Any]:
 
 
 def _warnings(monitor: Monitor, where: str, detector: Detector, typical: float) -> tuple[str, ...]:
-    """Says so when the calibration set is too small to promise the rate that was asked for."""
-    rate = flag_rate(monitor, typical)
+    """Says so when the budget is capped or the calibration set is too small to promise the rate that was asked for."""
+    rate, budget = flag_rate(monitor, typical), monitor.threshold.alert_budget
+    found = []
+    if budget is not None and budget > rate * max(typical, 1.0):
+        found.append(
+            f"{where}: an alert_budget of {budget:g} is more than {LARGEST_RATE:.0%} of the {typical:g} records of a "
+            f"partition; {LARGEST_RATE:.0%} may be flagged; ask for {LARGEST_RATE * typical:g} or fewer"
+        )
     needed, held = Conformal.records_needed(rate), len(detector.calibration.scores)
-    if held >= needed:
-        return ()
-    least = math.ceil(1e5 / (held + 1)) / 1e5
-    return (
-        f"{where}: to promise a false-alarm rate of {rate:g} takes {needed} calibration records and there are {held}; "
-        f"the threshold is extrapolated; widen training.window or ask for a rate of {least:g} or more",
-    )
+    if held < needed:
+        low, high = (f"{100 * met:.2g} %" for met in detector.calibration.rates_met(rate))
+        least = math.ceil(1e5 / (held + 1)) / 1e5
+        ask = f"a rate of {least:g}" if budget is None else f"an alert_budget of {math.ceil(least * typical):g}"
+        found.append(
+            f"{where}: to promise a false-alarm rate of {rate:g} takes {needed} calibration records and there are "
+            f"{held}; the threshold is extrapolated: between {low} and {high} of the normal records may be flagged; "
+            f"widen training.window or ask for {ask} or more"
+        )
+    return tuple(found)

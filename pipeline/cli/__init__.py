@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.codes import encode, synth
 from pipeline.cli.errors import told
 from pipeline.cli.reading import anomalies, check, doctor, explain, models, partitions
 from pipeline.cli.running import backfill, run, score, train, validate
@@ -34,6 +35,8 @@ for command in (
     models,
     promote,
     rollback,
+    encode,
+    synth,
     doctor,
 ):
     app.command()(told(command))

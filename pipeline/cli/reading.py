@@ -107,7 +107,7 @@ def models(monitor: Name, as_json: Json = False) -> None:
     if not versions:
         say(f"{monitor}: no model version yet; run: tablewatch train {monitor}")
         return
-    columns = ("", "version", "model", "window", "records", "metrics", "promoted", "reason")
+    columns = ("", "version", "model", "window", "records", "metrics", "canaries (AUC-ROC)", "promoted", "reason")
     say_table(columns, map(_version_row, versions), ("records",))
 
 
@@ -206,6 +206,8 @@ def _show_record(record: dict[str, Any]) -> None:
 
 
 def _version_row(version: ModelVersion) -> tuple[str, ...]:
+    from pipeline.reports import canary_figures
+
     metrics = ", ".join(
         f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in version.metrics.items()
@@ -218,6 +220,7 @@ def _version_row(version: ModelVersion) -> tuple[str, ...]:
         f"{version.window_first} to {version.window_last}",
         count(version.window_records),
         metrics,
+        canary_figures(version.metrics),
         moment(version.promoted_at),
         version.promotion_reason or "",
     )

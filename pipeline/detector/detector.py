@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from models import Spec, build
-from pipeline.calibration import Conformal, TailSurprise, log_sum_exp
+from pipeline.calibration import Conformal, TailSurprise
+from pipeline.detector.events import event_surprises
 from pipeline.detector.memory import Memory
 from pipeline.detector.network import Network, Progress
+from pipeline.detector.trimming import trimmed
+from pipeline.detector.voices import ColumnVoice, MemoryVoice
 from pipeline.encoding import EVENTS, Encoded, Encoder
 from pipeline.errors import RefusedData
 from pipeline.monitor import Kind
 
+FOLDS = 2
 CALIBRATION_RECORDS = 50_000
 MEMORY_RECORDS = 5_000
 FEWEST_RECORDS = 20
@@ -41,25 +45,30 @@ class Detector:
     """Learns what normal records of a table look like and how far new ones are from that.
 
     `model` is "ensemble", "autoencoder" or "vae". `kinds` overrides the inferred kinds of columns; `anchor` names the
-    partition column, from which datetimes are counted and which is not scored.
+    partition column, from which datetimes are counted and which is not scored. `trim` sets aside what looks like an
+    anomaly before fitting, which helps in a dirty window and costs something in a clean one.
     """
 
     encoder: Encoder
-    network: Network
-    memory: Memory | None
-    cells: list[TailSurprise]
-    voices: list[TailSurprise]
-    final: TailSurprise
+    voices: list[ColumnVoice]
+    memory: MemoryVoice | None
+    rare: np.ndarray
+    floors: np.ndarray
     calibration: Conformal
-    held_out: int
 
     def __init__(
-        self, model: str = "ensemble", kinds: Mapping[str, Kind] | None = None, anchor: str | None = None, seed: int = 0
+        self,
+        model: str = "ensemble",
+        kinds: Mapping[str, Kind] | None = None,
+        anchor: str | None = None,
+        seed: int = 0,
+        trim: bool = False,
     ) -> None:
         self.model = model
         self.kinds = dict(kinds or {})
         self.anchor = anchor
         self.seed = seed
+        self.trim = trim
 
     def fit(self, table: pa.Table, progress: Progress | None = None) -> Detector:
         """Fit on the accepted records of `table`. Raises RefusedData on too few records or a training that diverges."""
@@ -68,28 +77,44 @@ class Detector:
         self.encoder = Encoder.fit(table, self.kinds, self.anchor)
         matrix = self.encoder.encode(table).matrix
         draw = np.random.default_rng(self.seed)
-        spec = _spec(self.model, self.encoder)
-        folds = draw.permutation(len(matrix)) % spec.members
-        self.network = Network.fit(spec, matrix, folds, self.seed, progress)
-        remembered = np.sort(draw.permutation(len(matrix))[:MEMORY_RECORDS])
-        # Among categories the nearest record is far for many a normal one, and its voice drowns a broken relation.
-        remembers = self.model == "ensemble" and not spec.category_cells
-        self.memory = Memory(matrix[remembered], spec) if remembers else None
-        held_out = np.sort(draw.permutation(len(matrix))[:CALIBRATION_RECORDS])
+        folds = draw.permutation(len(matrix)) % FOLDS
+        specs = _specs(self.model, self.encoder)
+        kept, distrust = trimmed(matrix, specs[0], self.seed) if self.trim else (np.arange(len(matrix)), None)
+        networks = [
+            Network.fit(spec, matrix[kept], folds[kept], self.seed, _part_of(progress, at, len(specs)))
+            for at, spec in enumerate(specs)
+        ]
+        remembered = np.sort(draw.permutation(kept)[:MEMORY_RECORDS])
         own = np.full(len(matrix), -1)
         own[remembered] = np.arange(len(remembered))
-        self._calibrate(matrix[held_out], folds[held_out], own[held_out])
+        # Among categories the nearest record is far for many a normal one, and its voice drowns a broken relation.
+        far = None if distrust is None else distrust[remembered]
+        memory = Memory(matrix[remembered], specs[0], far) if len(specs) > 1 else None
+        held_out = np.sort(draw.permutation(len(matrix))[:CALIBRATION_RECORDS])
+        self.rare, floors = event_surprises(self.encoder, table.take(pa.array(held_out)), folds[held_out])
+        self._calibrate(networks, memory, matrix[held_out], folds[held_out], own[held_out], floors)
         return self
 
-    def _calibrate(self, matrix: np.ndarray, folds: np.ndarray, own: np.ndarray) -> None:
-        self.held_out = len(matrix)
-        errors = self.network.errors(matrix, folds)
-        self.cells = [TailSurprise.fit(column) for column in errors.T]
-        voices = self._voices(matrix, self._surprise(errors), own)
-        self.voices = [TailSurprise.fit(voice) for voice in voices]
-        scores = self._fuse(voices)
-        self.final = TailSurprise.fit(scores)
-        self.calibration = Conformal.fit(scores)
+    def _calibrate(
+        self,
+        networks: list[Network],
+        memory: Memory | None,
+        matrix: np.ndarray,
+        folds: np.ndarray,
+        own: np.ndarray,
+        rarest: np.ndarray,
+    ) -> None:
+        fitted = [ColumnVoice.fit(network, matrix, folds) for network in networks]
+        self.voices = [voice for voice, _ in fitted]
+        self.memory, remembers = MemoryVoice.fit(memory, matrix, own) if memory else (None, None)
+        scores = _fused([surprise for _, surprise in fitted], remembers)
+        self.calibration = Conformal.fit(np.maximum(scores, _floors(Conformal.fit(scores), rarest)))
+        self.floors = _floors(self.calibration, self.rare)
+
+    @property
+    def network(self) -> Network:
+        """The network by which records are repaired: the first, which learns scales."""
+        return self.voices[0].network
 
     def score(self, table: pa.Table) -> Scores:
         """Score the records of `table`, each whatever the others are. Raises KeyError on a missing column."""
@@ -100,86 +125,101 @@ class Detector:
         if len(encoded.matrix) == 0:
             nothing = np.zeros(0)
             return Scores(nothing, nothing, np.zeros((0, len(self.encoder.columns))), encoded.events, encoded.matrix)
-        rare = np.where(encoded.events, -np.log(self.encoder.rarities()), 0.0)
         # Of a value that was never seen the model knows nothing: only how often such values come counts.
-        modelled = np.where(encoded.events[:, :, UNSEEN], 0.0, self._surprise(self.network.errors(encoded.matrix)))
-        surprise = np.maximum(modelled, rare.max(axis=2))
-        rarest = rare.max(axis=(1, 2))
-        floor = np.where(rarest > 0, self.final.inverse(rarest), -np.inf)
-        score = np.maximum(self._fuse(self._voices(encoded.matrix, surprise)), floor)
+        unseen = encoded.events[:, None, :, UNSEEN]
+        surprises = [np.where(unseen, 0.0, voice.surprises(encoded.matrix)) for voice in self.voices]
+        columns = [voice(surprise) for voice, surprise in zip(self.voices, surprises, strict=True)]
+        fused = _fused(columns, self.memory(encoded.matrix) if self.memory else None)
+        score = np.maximum(fused, np.where(encoded.events, self.floors, -np.inf).max(axis=(1, 2)))
+        modelled = np.mean([each.mean(axis=1) for each in surprises], axis=0)
+        surprise = np.maximum(modelled, np.where(encoded.events, self.rare, 0.0).max(axis=2))
         return Scores(score, self._p_values(score), surprise, encoded.events, encoded.matrix)
 
     def _p_values(self, score: np.ndarray) -> np.ndarray:
-        """Conformal p-values; above the largest held-out score the fitted tail goes on where ranks end."""
-        beyond = score > self.calibration.scores[-1]
-        ranked = self.calibration.p_values(score)
-        return np.where(beyond, np.minimum(ranked, np.exp(-self.final(score))), ranked)
+        """Conformal p-values; where ranks end the fitted tail goes on."""
+        return self.calibration.p_values(score)
 
     def threshold(self, rate: float) -> float:
-        """The score from which records are flagged at `rate`: by rank, or by the fitted tail beyond all ranks."""
-        if len(self.calibration.scores) >= Conformal.records_needed(rate):
-            return self.calibration.threshold(rate)
-        return max(float(self.final.inverse(np.array(-np.log(rate)))), float(self.calibration.scores[-1]))
-
-    def _surprise(self, errors: np.ndarray) -> np.ndarray:
-        """(n, columns): the surprise of each column is that of its most surprising cell."""
-        by_column = np.zeros((len(errors), len(self.encoder.columns)))
-        for cell, column in enumerate(self.network.spec.columns):
-            surprise = self.cells[cell](errors[:, cell])
-            if self.network.spec.levels[cell]:
-                # Beyond the last rank a level is no more improbable than the model says, whose error is in nats.
-                surprise = np.minimum(surprise, np.maximum(errors[:, cell], np.log(self.held_out)))
-            by_column[:, column] = np.maximum(by_column[:, column], surprise)
-        return by_column
-
-    def _voices(self, matrix: np.ndarray, surprise: np.ndarray, own: np.ndarray | None = None) -> list[np.ndarray]:
-        """What speaks for an anomaly: the loudest column, and the distance to the nearest remembered record."""
-        loudest = log_sum_exp(surprise)
-        return [loudest] if self.memory is None else [loudest, self.memory.distances(matrix, own)]
-
-    def _fuse(self, voices: list[np.ndarray]) -> np.ndarray:
-        return log_sum_exp(np.stack([tail(v) for tail, v in zip(self.voices, voices, strict=True)], axis=1))
+        """The least score that is flagged at `rate`: by rank, or by the fitted tail where ranks are few or none."""
+        return self.calibration.threshold(rate)
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Everything that scoring needs: a JSON value and plain arrays."""
         state = {
             "model": self.model,
             "seed": self.seed,
+            "trim": self.trim,
             "kinds": self.kinds,
             "encoder": self.encoder.to_state(),
-            "spec": self.network.spec.to_state(),
+            "specs": [voice.network.spec.to_state() for voice in self.voices],
         }
-        arrays = {f"weight_{i:05d}": w for i, w in enumerate(self.network.model.get_weights())}
-        arrays["cells"] = np.stack([tail.to_array() for tail in self.cells])
-        arrays["voices"] = np.stack([tail.to_array() for tail in [*self.voices, self.final]])
-        arrays["calibration"] = self.calibration.scores
+        arrays = {"calibration": self.calibration.scores, "rare": self.rare, "floors": self.floors}
+        for at, voice in enumerate(self.voices):
+            arrays |= {f"weight_{at}_{i:05d}": w for i, w in enumerate(voice.network.model.get_weights())}
+            arrays[f"cells_{at}"] = np.stack([tail.to_array() for tail in voice.cells])
+            arrays[f"loudness_{at}"] = voice.loudness.to_array()
         if self.memory is not None:
-            arrays["memory"] = self.memory.rows
+            arrays |= {"memory": self.memory.memory.rows, "distrust": self.memory.memory.distrust}
+            arrays["distance"] = self.memory.distance.to_array()
         return state, arrays
 
     @classmethod
     def from_state(cls, state: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> Detector:
         """The detector that `to_state` described; the graph comes from `models.build`, only numbers from the arrays."""
         encoder = Encoder.from_state(state["encoder"])
-        detector = cls(state["model"], state["kinds"], encoder.anchor, state["seed"])
+        detector = cls(state["model"], state["kinds"], encoder.anchor, state["seed"], state["trim"])
         detector.encoder = encoder
-        spec = Spec.from_state(state["spec"])
-        model = build(spec)
-        model.set_weights([arrays[name] for name in sorted(arrays) if name.startswith("weight_")])
-        detector.network = Network(spec, model)
-        detector.memory = Memory(arrays["memory"], spec) if "memory" in arrays else None
-        detector.cells = [TailSurprise.from_array(a) for a in arrays["cells"]]
-        *detector.voices, detector.final = [TailSurprise.from_array(a) for a in arrays["voices"]]
+        detector.rare = arrays["rare"]
+        detector.floors = arrays["floors"]
         detector.calibration = Conformal(arrays["calibration"])
-        detector.held_out = len(detector.calibration.scores)
+        detector.voices = [
+            ColumnVoice(
+                _restored(Spec.from_state(spec), at, arrays),
+                [TailSurprise.from_array(cell) for cell in arrays[f"cells_{at}"]],
+                TailSurprise.from_array(arrays[f"loudness_{at}"]),
+            )
+            for at, spec in enumerate(state["specs"])
+        ]
+        detector.memory = None
+        if "memory" in arrays:
+            memory = Memory(arrays["memory"], detector.network.spec, arrays["distrust"])
+            detector.memory = MemoryVoice(memory, TailSurprise.from_array(arrays["distance"]))
         return detector
 
 
-def _spec(model: str, encoder: Encoder) -> Spec:
-    """Sizes by the width of the record: the code is a quarter of the encoded width, 2 to 16."""
+def _specs(model: str, encoder: Encoder) -> list[Spec]:
+    """The networks of a model: on a table of numbers the ensemble has a blunt one, and a memory, beside the first.
+
+    Sizes by the width of the record: the code is a quarter of the encoded width, 2 to 16.
+    """
     widths, levels = zip(*encoder.cells, strict=True)
     shape = (tuple(widths), tuple(levels), tuple(encoder.column_of_cell))
     if model == "ensemble":
-        return Spec(model, *shape, hidden=128, scaled=True)
+        scaled = Spec(model, *shape, members=FOLDS, hidden=128, scaled=True)
+        return [scaled, replace(scaled, scaled=False, blunt=True)] if scaled.numbers_only else [scaled]
     inputs = sum(level or width for width, level in encoder.cells)
-    return Spec(model, *shape, hidden=40, code=min(max(round(inputs / 4), 2), 16))
+    return [Spec(model, *shape, members=FOLDS, hidden=40, code=min(max(round(inputs / 4), 2), 16))]
+
+
+def _fused(columns: list[np.ndarray], remembers: np.ndarray | None) -> np.ndarray:
+    """The anomaly score: the mean surprise of the networks and, where there is a memory, as much again of its own."""
+    of_columns = np.mean(columns, axis=0)
+    return np.asarray(of_columns if remembers is None else (of_columns + remembers) / 2)
+
+
+def _floors(calibration: Conformal, surprises: np.ndarray) -> np.ndarray:
+    """The least score of a record with an event of so many nats, float64 of the same shape; none for 0 nats."""
+    each, place = np.unique(surprises, return_inverse=True)
+    floors = [calibration.threshold(float(np.exp(-nats))) if nats > 0 else -np.inf for nats in each]
+    return np.array(floors)[place].reshape(surprises.shape)
+
+
+def _restored(spec: Spec, at: int, arrays: Mapping[str, np.ndarray]) -> Network:
+    model = build(spec)
+    model.set_weights([arrays[name] for name in sorted(arrays) if name.startswith(f"weight_{at}_")])
+    return Network(spec, model)
+
+
+def _part_of(progress: Progress | None, at: int, networks: int) -> Progress | None:
+    """Progress of one network of several, as progress of the whole."""
+    return progress and (lambda share, words: progress((at + share) / networks, words))

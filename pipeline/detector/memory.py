@@ -6,7 +6,7 @@ import numpy as np
 
 from models import Spec
 
-REACH = 10.0
+STRAIGHT = 5.0
 MISMATCH = 1.0
 BLOCK = 2_048
 
@@ -14,15 +14,16 @@ BLOCK = 2_048
 class Memory:
     """Up to a few thousand training records, encoded; `rows` is float32 (m, slots).
 
-    The squared distance adds the squared differences of the numbers (in standard deviations, clipped, so that nothing
-    outweighs a number that is far out) and `MISMATCH` for each category that differs.
+    The squared distance adds the squared differences of the numbers (in standard deviations, by their logarithm beyond
+    `STRAIGHT`, so that one wild number does not hide what all others say) and `MISMATCH` for each level that differs.
     """
 
-    def __init__(self, rows: np.ndarray, spec: Spec) -> None:
+    def __init__(self, rows: np.ndarray, spec: Spec, distrust: np.ndarray | None = None) -> None:
         self.rows = rows
+        self.distrust = np.zeros(len(rows)) if distrust is None else distrust
         self.spec = spec
         self._plain = _plain(rows, spec)
-        self._square = (self._plain**2).sum(axis=1)
+        self._square = (self._plain**2).sum(axis=1) + self.distrust
 
     def distances(self, matrix: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
         """Squared distance of each row of `matrix` (n, slots) to its nearest remembered record, float64 (n,).
@@ -39,14 +40,17 @@ class Memory:
                 there = np.flatnonzero(own[part] >= 0)
                 square[there, own[part][there]] = np.inf
             # Taken anew for the nearest: what is left of the sum above may be nothing but rounding.
-            found[part] = ((plain - self._plain[square.argmin(axis=1)]) ** 2).sum(axis=1)
+            nearest = square.argmin(axis=1)
+            found[part] = ((plain - self._plain[nearest]) ** 2).sum(axis=1) + self.distrust[nearest]
         return found
 
 
 def _plain(matrix: np.ndarray, spec: Spec) -> np.ndarray:
     """Rows whose squared Euclidean distance is the memory's: clipped numbers, then scaled one-hot categories."""
-    numbers = np.clip(np.nan_to_num(matrix[:, list(spec.number_slots)], nan=0.0), -REACH, REACH)
-    parts = [numbers.astype(np.float32)]
+    numbers = np.nan_to_num(matrix[:, list(spec.number_slots)], nan=0.0)
+    size = np.abs(numbers)
+    beyond = np.sign(numbers) * STRAIGHT * (1.0 + np.log(np.maximum(size / STRAIGHT, 1.0)))
+    parts = [np.where(size > STRAIGHT, beyond, numbers).astype(np.float32)]
     for cell in spec.category_cells:
         codes = matrix[:, spec.starts[cell]].astype(int) + 1
         parts.append(np.eye(spec.levels[cell] + 1, dtype=np.float32)[codes] * np.float32((MISMATCH / 2) ** 0.5))

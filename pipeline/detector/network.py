@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,17 +14,18 @@ from pipeline.errors import RefusedData
 
 Progress = Callable[[float, str], None]
 PARTS = 10
-ROWS_AT_ONCE = 131_072
+NUMBERS_AT_ONCE = 2**24
 BATCH = 4_096
 EXACT_COLUMNS = 24
+BLUNT_STEPS = 1_500
 
 
 @dataclass(frozen=True)
 class Schedule:
     """How a model is trained: `steps` of `batch` records a member, drawn with replacement.
 
-    A small window takes fewer steps, one for every twelve records and no fewer than `fewest`: on a few hundred records
-    the full number learns the scales of its own training errors by heart.
+    A network that learns scales takes fewer steps on a small window, one for every twelve records and no fewer than
+    `fewest`: on a few hundred records the full number learns the scales of its own training errors by heart.
     """
 
     steps: int
@@ -31,15 +33,17 @@ class Schedule:
     rate: float
     fewest: int = 500
 
-    def steps_for(self, records: int) -> int:
-        """The steps for a window of so many records."""
-        return min(self.steps, max(self.fewest, records // 12))
+    def steps_for(self, spec: Spec, records: int) -> int:
+        """The steps of the network of `spec` for a window of so many records."""
+        if spec.blunt:
+            return min(self.steps, BLUNT_STEPS)
+        return min(self.steps, max(self.fewest, records // 12)) if spec.scaled else self.steps
 
 
 SCHEDULES = {
     "ensemble": Schedule(2_000, 256, 3e-3),
-    "autoencoder": Schedule(3_000, 128, 3e-3, fewest=3_000),
-    "vae": Schedule(3_000, 128, 3e-3, fewest=3_000),
+    "autoencoder": Schedule(3_000, 128, 3e-3),
+    "vae": Schedule(3_000, 128, 3e-3),
 }
 
 
@@ -62,10 +66,9 @@ class Network:
 
         `matrix` is float32 (n, slots), `folds` int (n,) in 0..members-1. RefusedData when the loss is not finite.
         """
-        keras.utils.set_random_seed(seed)
         schedule = SCHEDULES[spec.model]
-        steps = schedule.steps_for(len(matrix))
-        model = build(spec)
+        steps = schedule.steps_for(spec, len(matrix))
+        model = _seeded(spec, seed)
         rate = keras.optimizers.schedules.CosineDecay(
             0.0, steps - 50, alpha=0.01, warmup_target=schedule.rate, warmup_steps=50
         )
@@ -88,27 +91,39 @@ class Network:
                 progress((part + 1) / PARTS, f"loss {loss:.3f}")
         return cls(spec, model, float(loss))
 
-    def errors(self, matrix: np.ndarray, fold: np.ndarray | None = None) -> np.ndarray:
-        """The reconstruction error of each cell from the other columns, float32 (n, cells).
+    def errors(self, matrix: np.ndarray) -> np.ndarray:
+        """Each member's reconstruction error of each cell from the other columns, float32 (n, members, cells)."""
+        return self._measured(len(matrix), lambda part: np.repeat(matrix[part, None], self.spec.members, axis=1))
 
-        The members' mean or, given each record's `fold` (n,), the error of the member that never saw it.
-        """
-        found = np.empty((len(matrix), len(self.spec.widths)), dtype=np.float32)
-        step = max(1, ROWS_AT_ONCE // len(self._passes))
-        for start in range(0, len(matrix), step):
-            part = slice(start, start + step)
-            by_member = self._measure(matrix[part])
-            own = None if fold is None else fold[part]
-            found[part] = by_member.mean(axis=1) if own is None else by_member[np.arange(len(own)), own]
+    def held_out_errors(self, matrix: np.ndarray, folds: np.ndarray) -> np.ndarray:
+        """The errors by the member that never saw the record, float32 (n, cells)."""
+        own = [np.flatnonzero(folds == member) for member in range(self.spec.members)]
+        longest = max(len(rows) for rows in own)
+        # Each member is given the records of its own fold: one pass for all folds instead of one for each.
+        given = np.stack([np.resize(rows, longest) for rows in own], axis=1)
+        errors = self._measured(longest, lambda part: matrix[given[part]])
+        found = np.empty((len(matrix), errors.shape[2]), dtype=np.float32)
+        for member, rows in enumerate(own):
+            found[rows] = errors[: len(rows), member]
         return found
 
-    def _measure(self, matrix: np.ndarray) -> np.ndarray:
-        """(n, members, cells): each cell's error over the passes that hide its column."""
+    def _measured(self, count: int, given: Callable[[slice], np.ndarray]) -> np.ndarray:
+        """(count, members, cells): the errors over the passes that hide each cell's column, some records at a time.
+
+        `given` makes the rows (k, members, slots) that the members are given of a slice of the records.
+        """
+        found = np.empty((count, self.spec.members, len(self.spec.widths)), dtype=np.float32)
+        step = max(1, NUMBERS_AT_ONCE // (len(self._passes) * self.spec.members * self.spec.slots))
+        for start in range(0, count, step):
+            part = slice(start, start + step)
+            found[part] = self._measure(given(part))
+        return found
+
+    def _measure(self, records: np.ndarray) -> np.ndarray:
         passes = self._passes
-        records = np.repeat(matrix, len(passes), axis=0)
-        hidden = np.tile(passes, (len(matrix), 1))
-        errors = self._scorer.predict([records, hidden], batch_size=BATCH, verbose=0)
-        errors = errors.reshape(len(matrix), len(passes), self.spec.members, -1)
+        hidden = np.repeat(np.tile(passes, (len(records), 1))[:, None], self.spec.members, axis=1)
+        errors = self._scorer.predict([np.repeat(records, len(passes), axis=0), hidden], batch_size=BATCH, verbose=0)
+        errors = errors.reshape(len(records), len(passes), self.spec.members, -1)
         if not passes.any():
             return np.asarray(errors[:, 0])
         counted = passes[:, self._columns]
@@ -131,7 +146,7 @@ class Network:
 
     def _output(self, matrix: np.ndarray, hidden: np.ndarray) -> np.ndarray:
         each = [np.repeat(a[:, None], self.spec.members, axis=1) for a in (matrix, hidden)]
-        return np.asarray(self.model.predict(each, batch_size=BATCH, verbose=0)[:, 0])
+        return np.asarray(self.model.predict(each, batch_size=BATCH, verbose=0).mean(axis=1))
 
     def cell(self, output: np.ndarray, cell: int) -> np.ndarray:
         """The reconstruction of one cell: the logits of its levels or the most likely numbers, (n, levels or width)."""
@@ -167,3 +182,13 @@ def _warm_up(model: keras.Model, part: int) -> None:
     """Raise the weight of the divergence from 0 to 1 over the first third of the training."""
     if "divergence" in {layer.name for layer in model.layers}:
         model.get_layer("divergence").warm_up.assign(min(1.0, part / (PARTS / 3)))
+
+
+def _seeded(spec: Spec, seed: int) -> keras.Model:
+    """Keras draws the seeds of weights and noise from Python's own generator; its user's state is put back."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        return build(spec)
+    finally:
+        random.setstate(state)

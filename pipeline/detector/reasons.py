@@ -7,40 +7,45 @@ import pyarrow as pa
 
 from pipeline.detector.detector import Detector, Scores
 from pipeline.encoding import EVENTS, Encoded
+from pipeline.encoding.categories import CategoricalEncoder
 from pipeline.records import as_text
 from pipeline.results import Contribution, Reason
 
-CANDIDATES = 5
+CANDIDATES = 12
+REASONS = 5
+LEVELS = 16
 
 
 def explain(detector: Detector, table: pa.Table, scores: Scores | None = None) -> list[tuple[Contribution, ...]]:
-    """The contributions to each record of `table`, largest first; shares sum to 1.
+    """The `REASONS` largest contributions to each record of `table`, largest first; shares sum to 1.
 
-    The most surprising columns are repaired one at a time: hidden, reconstructed from the others, put in place, and the
-    record scored again. A column's share is its part in the fall of the score. Columns that merely disagree with a
-    wrong one do not bring the score down, so the wrong one leads.
+    The `CANDIDATES` most surprising columns are repaired one at a time: hidden, reconstructed from the others, put in
+    place, and the record scored again. A column's share is its part in the fall of the score. Columns that merely
+    disagree with a wrong one do not bring the score down, so the wrong one leads. An impossible value leads always.
     """
     if table.num_rows == 0:
         return []
     scores = scores or detector.score(table)
-    rows, columns = _candidates(scores.surprise)
+    impossible = _impossible(detector, scores.events)
+    rows, columns = _candidates(np.where(impossible, np.inf, scores.surprise))
     output = detector.network.reconstruct(scores.matrix[rows], columns)
+    _lead_with_the_fitting_level(detector, scores, rows, columns, output)
     fall = _falls(detector, scores, rows, columns, output)
     expected = _expected(detector, table, rows, columns, output)
     names = list(detector.encoder.columns)
     reasons: list[tuple[Contribution, ...]] = []
-    each = CANDIDATES if len(names) >= CANDIDATES else len(names)
+    each = min(CANDIDATES, len(names))
     for row in range(table.num_rows):
         own = slice(row * each, (row + 1) * each)
-        shares = _shares(fall[own], scores.surprise[row, columns[own]])
-        order = np.argsort(-shares, kind="stable")
+        shares = _shares(fall[own], scores.surprise[row, columns[own]], impossible[row, columns[own]])
+        order = np.argsort(-shares, kind="stable")[:REASONS]
         reasons.append(
             tuple(
                 Contribution(
                     column_name=names[columns[own][at]],
                     observed=as_text(table.column(names[columns[own][at]])[row].as_py()),
                     expected=expected[row * each + at],
-                    share=float(shares[at]),
+                    share=float(shares[at] / shares[order].sum()),
                     rank=rank,
                     reason=_reason(scores.events[row, columns[own][at]]),
                 )
@@ -48,6 +53,12 @@ def explain(detector: Detector, table: pa.Table, scores: Scores | None = None) -
             )
         )
     return reasons
+
+
+def _impossible(detector: Detector, events: np.ndarray) -> np.ndarray:
+    """Which values show an event that fewer than two in the window match in rarity, bool (n, columns)."""
+    never = (len(detector.calibration.scores) + 1) * np.exp(-detector.rare) < 2
+    return np.asarray((events & never).any(axis=2))
 
 
 def _candidates(surprise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -60,16 +71,55 @@ def _candidates(surprise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _falls(detector: Detector, scores: Scores, rows: np.ndarray, columns: np.ndarray, output: np.ndarray) -> np.ndarray:
     """How far each record's score falls when one column is repaired."""
     mended = detector.network.repaired(scores.matrix[rows], columns, output)
+    return np.asarray(scores.score[rows] - _scored_anew(detector, scores, rows, columns, mended).score)
+
+
+def _scored_anew(
+    detector: Detector, scores: Scores, rows: np.ndarray, columns: np.ndarray, mended: np.ndarray
+) -> Scores:
+    """The scores of records in which one column was put right, whose events are gone with it."""
     events = scores.events[rows].copy()
     events[np.arange(len(rows)), columns] = False
-    return np.asarray(scores.score[rows] - detector.score_encoded(Encoded(mended, events)).score)
+    return detector.score_encoded(Encoded(mended, events))
 
 
-def _shares(fall: np.ndarray, surprise: np.ndarray) -> np.ndarray:
-    """Shares in proportion to the falls; where no single repair helps, to the surprises."""
+def _lead_with_the_fitting_level(
+    detector: Detector, scores: Scores, rows: np.ndarray, columns: np.ndarray, output: np.ndarray
+) -> None:
+    """Change `output` so that of a category's `LEVELS` likeliest levels that one leads which surprises least in place.
+
+    What follows from a category exactly (a distance from a destination) tells levels apart that the logits, by which it
+    is reconstructed from the others, do not.
+    """
+    network = detector.network
+    encoders = list(detector.encoder.columns.values())
+    for cell in network.spec.category_cells:
+        encoder = encoders[network.spec.columns[cell]]
+        here = np.flatnonzero(columns == network.spec.columns[cell])
+        if not isinstance(encoder, CategoricalEncoder) or not len(here):
+            continue
+        logits = network.cell(output, cell)
+        if not encoder.nulls:
+            logits[:, 0] = -np.inf
+        likely = np.argsort(-logits[here], axis=1, kind="stable")[:, :LEVELS]
+        each = np.repeat(here, likely.shape[1])
+        mended = scores.matrix[rows[each]]
+        mended[:, network.spec.starts[cell]] = likely.ravel()
+        surprise = _scored_anew(detector, scores, rows[each], columns[each], mended).surprise.sum(axis=1)
+        surprise[np.isneginf(logits[each, likely.ravel()])] = np.inf
+        fitting = likely[np.arange(len(here)), surprise.reshape(likely.shape).argmin(axis=1)]
+        logits[here, fitting] = logits[here].max(axis=1) + 1.0
+
+
+def _shares(fall: np.ndarray, surprise: np.ndarray, impossible: np.ndarray) -> np.ndarray:
+    """Shares in proportion to the falls; where no single repair helps, to the surprises.
+
+    No repair of another column makes an impossible value possible, so none has a larger share.
+    """
     weight = np.maximum(fall, 0.0)
     if weight.sum() <= 1e-9:
         weight = surprise + 1e-9
+    weight = np.where(impossible, weight.max(), weight)
     return np.asarray(weight / weight.sum())
 
 

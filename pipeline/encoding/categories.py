@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from pipeline.encoding.cells import Cell, Events, Fitted, as_texts, chance, count_nulls, is_null, nowhere
+from pipeline.encoding.cells import Cell, Events, Fitted, chance, nowhere
+from pipeline.encoding.reading import as_texts, count_nulls, is_null
 from pipeline.monitor import Kind
 
 MOST_LEVELS = 256
@@ -58,7 +59,12 @@ class CategoricalEncoder(Fitted):
 
     def events(self, values: pa.ChunkedArray, anchor: np.ndarray | None) -> Events:
         there = ~is_null(values)
-        return Events(there & (self.encode(values, None)[:, 0] < 0), nowhere(values), self.unexpected_null(values))
+        return Events(
+            there & (self.encode(values, None)[:, 0] < 0),
+            nowhere(values),
+            self.unexpected_null(values),
+            nowhere(values),
+        )
 
     def rarity(self, event: str) -> float:
         """Good-Turing: the share of values seen once is the chance that the next one is new (Good 1953, eq. 9)."""
@@ -76,3 +82,8 @@ class BooleanEncoder(CategoricalEncoder):
     """True, false and null: a category of two values."""
 
     kind: ClassVar[Kind] = "boolean"
+
+    def misread(self, values: pa.ChunkedArray) -> np.ndarray:
+        """All but the two most frequent values."""
+        two = len(self.levels) if len(self.levels) + len(self.rare) > 2 else 2
+        return ~is_null(values) & (self.encode(values, None)[:, 0] > min(2, two))

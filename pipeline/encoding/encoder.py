@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.types as pt
 
 from pipeline.encoding.categories import BooleanEncoder, CategoricalEncoder
 from pipeline.encoding.cells import Cell, ColumnEncoder
+from pipeline.encoding.clocks import ClockEncoder
 from pipeline.encoding.kinds import infer_kind
 from pipeline.encoding.numbers import NumericEncoder
+from pipeline.encoding.reading import DAY, as_texts, is_null, plain
 from pipeline.encoding.texts import TextEncoder
-from pipeline.encoding.times import ClockEncoder, DatetimeEncoder
+from pipeline.encoding.times import DatetimeEncoder
+from pipeline.errors import ConfigurationError
 from pipeline.monitor import Kind
 from pipeline.results import Reason
 
@@ -23,7 +25,8 @@ ENCODERS: dict[str, Any] = {
     each.kind: each
     for each in (NumericEncoder, CategoricalEncoder, BooleanEncoder, ClockEncoder, DatetimeEncoder, TextEncoder)
 }
-EVENTS: tuple[Reason, ...] = ("unseen_category", "out_of_range", "unexpected_null")
+LONGEST_EXAMPLE = 40
+EVENTS: tuple[Reason, ...] = ("unseen_category", "out_of_range", "unexpected_null", "unexpected_type")
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,17 @@ class Encoded:
 
     matrix: np.ndarray
     events: np.ndarray
+
+
+class MisreadColumn(ConfigurationError):
+    """Most values of a column cannot be the kind that a monitor says; `unsaid` is the message without a value."""
+
+    def __init__(self, column: str, kind: Kind, of: str, example: str, better: Kind) -> None:
+        cannot = f"column {column!r} is no {kind} column: {of} cannot be read so"
+        mend = f"; set columns.kinds.{column} to {better} or leave it out"
+        super().__init__(f"{cannot}, such as {example[:LONGEST_EXAMPLE]!r}{mend}")
+        self.column = column
+        self.unsaid = cannot + mend
 
 
 class Encoder:
@@ -57,16 +71,19 @@ class Encoder:
     def fit(cls, table: pa.Table, kinds: Mapping[str, Kind] | None = None, anchor: str | None = None) -> Encoder:
         """Learn each column of `table` but `anchor`, the partition column from which datetimes are counted.
 
-        `kinds` overrides what `infer_kind` finds. Raises KeyError when it names a column that `table` does not have.
+        `kinds` overrides what `infer_kind` finds. Raises KeyError when it names a column that `table` does not have,
+        MisreadColumn when most values of a column cannot be what it says.
         """
         kinds = dict(kinds or {})
         seconds = _anchor_seconds(table, anchor)
         fitted: dict[str, ColumnEncoder] = {}
         for name in table.column_names:
             if name != anchor:
-                column = _decoded(table.column(name))
-                kind = kinds.pop(name, None) or infer_kind(column).kind
-                fitted[name] = ENCODERS[kind].fit(column, seconds)
+                column = plain(table.column(name))
+                told = kinds.pop(name, None)
+                fitted[name] = ENCODERS[told or infer_kind(column).kind].fit(column, seconds)
+                if told:
+                    _refuse_misread(name, told, column, fitted[name].misread(column))
         if kinds:
             raise KeyError(next(iter(kinds)))
         return cls(fitted, anchor)
@@ -78,7 +95,7 @@ class Encoder:
         events = np.zeros((table.num_rows, len(self.columns), len(EVENTS)), dtype=bool)
         start = 0
         for index, (name, encoder) in enumerate(self.columns.items()):
-            values = _decoded(table.column(name))
+            values = plain(table.column(name))
             width = sum(cell.width for cell in encoder.cells)
             matrix[:, start : start + width] = encoder.encode(values, anchor)
             events[:, index] = np.stack(encoder.events(values, anchor), axis=1)
@@ -104,18 +121,22 @@ class Encoder:
         columns: dict[str, ColumnEncoder] = {}
         for described in state["columns"]:
             fields = {key: value for key, value in described.items() if key not in ("name", "kind")}
-            columns[described["name"]] = ENCODERS[described["kind"]](**fields)
+            columns[described["name"]] = ENCODERS[described["kind"]].from_state(fields)
         return cls(columns, state["anchor"])
 
 
-def _decoded(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The values themselves where a file holds them as a dictionary and codes."""
-    return values.cast(values.type.value_type) if pt.is_dictionary(values.type) else values
+def _refuse_misread(name: str, kind: Kind, column: pa.ChunkedArray, misread: np.ndarray) -> None:
+    """Raise MisreadColumn when more than half of the values that are there cannot be read as `kind`."""
+    there = int((~is_null(column)).sum())
+    if 2 * misread.sum() > there:
+        of = f"{int(misread.sum()):,} of {there:,} values of type {column.type}"
+        at = int(misread.argmax())
+        raise MisreadColumn(name, kind, of, as_texts(column[at : at + 1])[0].as_py(), infer_kind(column).kind)
 
 
 def _anchor_seconds(table: pa.Table, anchor: str | None) -> np.ndarray | None:
     """Each record's partition in seconds since 1970, float64 (n,)."""
     if anchor is None:
         return None
-    days = table.column(anchor).cast(pa.date32(), safe=False).cast(pa.int32()).cast(pa.float64())
-    return np.asarray(days.to_numpy()) * 86_400.0
+    days = plain(table.column(anchor)).cast(pa.date32(), safe=False).cast(pa.int32()).cast(pa.float64())
+    return np.asarray(days.to_numpy()) * DAY

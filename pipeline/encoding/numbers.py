@@ -2,90 +2,92 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
-from pipeline.encoding.cells import (
-    Cell,
-    Events,
-    Fitted,
-    as_numbers,
-    chance,
-    count_nulls,
-    is_null,
-    nowhere,
-    standardised,
-)
+from pipeline.encoding.cells import Cell, Events, Fitted, chance, nowhere
+from pipeline.encoding.growth import Growth
+from pipeline.encoding.reading import as_numbers, count_nulls, is_null, raw_numbers
+from pipeline.encoding.scales import Scale
 from pipeline.monitor import Kind
 
 ENDLESS = -1
 """The `decimals` of a column whose numbers are written to seven significant digits."""
+LONGEST = 86_399_999_999_999.0
+"""The seconds of the longest duration that Python writes."""
 
 
 @dataclass(frozen=True)
 class NumericEncoder(Fitted):
-    """A number: standardised, after an inverse hyperbolic sine where the column is heavy-tailed."""
+    """A number: standardised, after an inverse hyperbolic sine where the column is heavy-tailed.
+
+    A column that grows with the partitions is encoded by its distance from the level foretold for the partition.
+    """
 
     kind: ClassVar[Kind] = "numeric"
-    low: float
-    high: float
-    centre: float
-    knee: float
-    mean: float
-    scale: float
+    misfits: int
+    scale: Scale
+    growth: Growth | None
     decimals: int
+    duration: bool
 
     @classmethod
     def fit(cls, values: pa.ChunkedArray, anchor: np.ndarray | None) -> NumericEncoder:
         """Standardise by mean and standard deviation; a column with far heavier tails than normal is bent first."""
         numbers = as_numbers(values)
-        seen = numbers[~np.isnan(numbers)]
-        if len(seen) == 0:
-            return cls(len(values), len(values), 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0)
-        knee = _knee(seen)
-        centre = float(np.median(seen))
-        bent = _bend(seen, centre, knee)
-        spread = float(bent.std())
+        there = ~np.isnan(numbers)
+        growth = Growth.find(numbers, anchor)
         return cls(
             len(values),
-            count_nulls(values),
-            float(seen.min()),
-            float(seen.max()),
-            centre,
-            knee,
-            float(bent.mean()),
-            spread if spread > 1e-14 * abs(centre) else 1.0,
-            _decimals(seen) if not pt.is_integer(values.type) else 0,
+            count_nulls(values) if there.any() else len(values),
+            int(_misread(values).sum()),
+            Scale.fit(_relative(growth, numbers, anchor)[there]),
+            growth,
+            0 if pt.is_integer(values.type) else _decimals(numbers[there]),
+            pt.is_duration(values.type),
         )
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        growth = state["growth"] and Growth(**state["growth"])
+        return cls(**{**state, "scale": Scale(**state["scale"]), "growth": growth})
 
     @property
     def cells(self) -> list[Cell]:
         return [Cell(1, 0), *self.presence]
 
     def encode(self, values: pa.ChunkedArray, anchor: np.ndarray | None) -> np.ndarray:
-        z = standardised(_bend(as_numbers(values), self.centre, self.knee), self.mean, self.scale)
+        z = self.scale.standardised(_relative(self.growth, as_numbers(values), anchor))
         return self.with_presence(z[:, None], values)
 
     def events(self, values: pa.ChunkedArray, anchor: np.ndarray | None) -> Events:
-        plain = values.cast(pa.float64(), safe=False).to_numpy()
-        room = 0.1 * (self.high - self.low)
-        with np.errstate(invalid="ignore"):
-            outside = (plain < self.low - room) | (plain > self.high + room)
+        distances = _relative(self.growth, raw_numbers(values), anchor)
+        more = 0.0 if self.growth is None or anchor is None else self.growth.room(anchor)
+        room = 0.1 * (self.scale.high - self.scale.low) + more
+        outside = (distances < self.scale.low - room) | (distances > self.scale.high + room)
         if self.nulls == self.records:
             outside = ~is_null(values)
-        return Events(nowhere(values), outside, self.unexpected_null(values))
+        return Events(nowhere(values), outside, self.unexpected_null(values), self.misread(values))
+
+    def misread(self, values: pa.ChunkedArray) -> np.ndarray:
+        return _misread(values)
 
     def rarity(self, event: str) -> float:
-        return chance(0, self.records)
+        return chance({"out_of_range": self.scale.strays, "unexpected_type": self.misfits}.get(event, 0), self.records)
 
     def decode(self, cells: list[np.ndarray], anchor: np.ndarray | None) -> list[Any]:
-        bent = cells[0][:, 0].astype(np.float64) * self.scale + self.mean
-        numbers = np.clip(_unbend(bent, self.centre, self.knee), self.low, self.high)
-        return self.absent_as_none([self._written(number) for number in numbers.tolist()], cells[1:])
+        numbers = self.scale.restored(cells[0][:, 0])
+        if self.growth is not None and anchor is not None:
+            numbers = self.growth.absolute(numbers, anchor)
+        written: list[Any] = [self._written(number) for number in numbers.tolist()]
+        if self.duration:
+            written = [dt.timedelta(seconds=min(max(number, -LONGEST), LONGEST)) for number in written]
+        return self.absent_as_none(written, cells[1:])
 
     def _written(self, number: float) -> int | float:
         if self.decimals == ENDLESS:
@@ -93,21 +95,12 @@ class NumericEncoder(Fitted):
         return round(number, self.decimals) if self.decimals else round(number)
 
 
-def _knee(seen: np.ndarray) -> float:
-    """The spread beyond which a heavy tail is bent; 0 where the tails are ordinary."""
-    q = np.quantile(seen, [0.001, 0.25, 0.75, 0.999])
-    middle = q[2] - q[1]
-    if middle <= 0 or len(seen) < 100:
-        return 0.0
-    return float(middle) if (q[3] - q[0]) > 20 * middle else 0.0
+def _relative(growth: Growth | None, numbers: np.ndarray, anchor: np.ndarray | None) -> np.ndarray:
+    return numbers if growth is None or anchor is None else growth.relative(numbers, anchor)
 
 
-def _bend(x: np.ndarray, centre: float, knee: float) -> np.ndarray:
-    return np.asarray(np.arcsinh((x - centre) / knee)) if knee > 0 else x - centre
-
-
-def _unbend(x: np.ndarray, centre: float, knee: float) -> np.ndarray:
-    return np.asarray(np.sinh(np.clip(x, -700, 700)) * knee + centre if knee > 0 else x + centre)
+def _misread(values: pa.ChunkedArray) -> np.ndarray:
+    return np.asarray(np.isnan(raw_numbers(values)) & ~is_null(values))
 
 
 def _decimals(seen: np.ndarray) -> int:

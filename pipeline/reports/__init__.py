@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.reports.checking import Checked, check
 from pipeline.reports.findings import Anomalies, Broken, Explanation, PartitionLine, anomalies, explain, partitions
 from pipeline.reports.health import Diagnosis, MonitorHealth, doctor
-from pipeline.reports.versions import models, promote, rollback
+from pipeline.reports.versions import canary_figures, models, promote, rollback
 from pipeline.reports.words import REASONS, in_words, leading_reasons, some
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "MonitorHealth",
     "PartitionLine",
     "anomalies",
+    "canary_figures",
     "check",
     "doctor",
     "explain",

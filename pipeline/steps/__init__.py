@@ -1,6 +1,7 @@
 """The composition root: one function a task, used by the DAGs and by the command line alike.
 
-Nothing heavy loads with this package; each step loads what it needs. A step writes one row in `runs` whatever happens.
+Nothing heavy loads with this package; each step loads what it needs. A step writes one row in `runs` whatever happens,
+but for `codes`, which changes nothing that is known of a partition.
 """
 
 from pipeline.steps.house import House, Outcome

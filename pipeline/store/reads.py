@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from pipeline.results import Anomaly, Contribution, ExpectationResult, Quarantined
 from pipeline.store.database import Database
-from pipeline.store.schema import anomalies, columns_of, contributions, quarantine, validations
+from pipeline.store.schema import anomalies, columns_of, contributions, metrics, quarantine, validations
 
 _KEY = ("monitor", "partition", "record_key")
 
@@ -85,6 +85,21 @@ class Reads(Database):
         wanted = sa.select(*columns_of(validations, ExpectationResult)).where(here).order_by(validations.c.position)
         with self._reading() as connection:
             return [ExpectationResult(**row) for row in connection.execute(wanted).mappings()]
+
+    def latest_metrics(
+        self, monitor: str, name: str, model_version: str, *, after: str, before: str, limit: int
+    ) -> list[float]:
+        """A metric of the last partitions between two, both left out, that this model version scored; the latest first.
+
+        Partitions without a finite value are passed over.
+        """
+        of_version = (metrics.c.monitor == monitor) & (metrics.c.model_version == model_version)
+        between = (metrics.c.partition > after) & (metrics.c.partition < before)
+        wanted = sa.select(metrics.c.value).where(
+            of_version, between, metrics.c.name == name, metrics.c.value.is_not(None)
+        )
+        with self._reading() as connection:
+            return list(connection.execute(wanted.order_by(metrics.c.partition.desc()).limit(limit)).scalars())
 
 
 def _worst_first(of: sa.FromClause) -> tuple[sa.ColumnElement[Any], ...]:

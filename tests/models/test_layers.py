@@ -8,7 +8,17 @@ import pytest
 from keras import ops
 
 from models import Spec
-from models.layers import REACH, CellErrors, HideColumns, MemberDense, MemberNorm, ReadRecord, ReconstructionLoss
+from models.layers import (
+    REACH,
+    STRAIGHT,
+    CellErrors,
+    HideColumns,
+    MemberDense,
+    MemberNorm,
+    ReadRecord,
+    ReconstructionLoss,
+    drawn_in,
+)
 from models.losses import cell_errors, cell_losses
 from models.vae import DivergenceLoss, Reparameterise
 
@@ -82,17 +92,43 @@ def test_a_member_does_not_see_another(layer: keras.layers.Layer) -> None:
         assert np.abs(found[1] - before[1]).max() > 0.1
 
 
+FAR = np.concatenate([[STRAIGHT, np.nextafter(np.float32(STRAIGHT), np.float32(6.0))], np.geomspace(5.01, 1e12, 300)])
+NEAR = np.linspace(-STRAIGHT, STRAIGHT, 101, dtype="float32")
+
+
+def test_numbers_are_read_as_they_are_up_to_the_bend() -> None:
+    np.testing.assert_array_equal(array(drawn_in(NEAR)), NEAR)
+
+
+def test_beyond_the_bend_numbers_are_read_by_their_logarithm() -> None:
+    far = FAR.astype("float32")
+    found = array(drawn_in(far))
+    np.testing.assert_allclose(found, 5 * (1 + np.log(far.astype(float) / 5)), rtol=1e-6)
+    np.testing.assert_array_equal(array(drawn_in(-far)), -found)
+
+
+def test_p18_a_number_further_out_reads_as_further_out_and_none_blows_up() -> None:
+    every = np.concatenate([-FAR[::-1], NEAR[1:-1], FAR]).astype("float32")
+    found = array(drawn_in(every))
+    assert (np.diff(found) >= 0).all()
+    assert (np.diff(found)[np.diff(every) > 1e-3 * np.abs(every[1:])] > 0).all()
+    assert np.abs(found).max() < 140
+    # No step where the two halves meet, in value or in slope.
+    around = np.array([4.99, 5.0, 5.01], "float32")
+    np.testing.assert_allclose(np.diff(array(drawn_in(around))), [0.01, 0.01], rtol=2e-3)
+
+
 def as_seen(member: int, record: np.ndarray, hide: np.ndarray) -> np.ndarray:
     """What ReadRecord multiplies by its kernel: numbers, signs, one-hot levels (place 0: hidden or unseen)."""
     x, h = record[member], hide[member]
     away = np.stack([h[:, 0], h[:, 2], h[:, 2]], axis=1).astype(bool) | np.isnan(x[:, [0, 2, 3]])
-    numbers = np.where(away, 0.0, np.clip(x[:, [0, 2, 3]], -REACH, REACH))
+    numbers = np.where(away, 0.0, array(drawn_in(x[:, [0, 2, 3]])))
     carrier = np.eye(4)[np.where(h[:, 1] > 0, 0, x[:, 1] + 1).astype(int)]
     presence = np.eye(3)[np.where(h[:, 2] > 0, 0, x[:, 4] + 1).astype(int)]
     return np.concatenate([numbers, away[:, :2], carrier, presence], axis=1)
 
 
-def test_read_record_is_a_dense_layer_on_clipped_numbers_signs_and_one_hot_levels() -> None:
+def test_read_record_is_a_dense_layer_on_drawn_in_numbers_signs_and_one_hot_levels() -> None:
     layer = ReadRecord(SPEC, 6, activation="relu")
     x, h = records(), hidden()
 

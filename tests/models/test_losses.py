@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from keras import ops
@@ -175,6 +177,19 @@ def test_losses_and_errors_of_cells_with_scales(order: tuple[int, ...]) -> None:
 
     np.testing.assert_allclose(array(cell_losses(spec, record, output)), losses, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(array(cell_errors(spec, record, output)), errors, rtol=1e-4, atol=1e-5)
+
+
+def test_blunt_cells_are_those_of_a_scale_of_one(order: tuple[int, ...]) -> None:
+    scaled = spec_of("ensemble", order, scaled=True)
+    blunt = replace(scaled, scaled=False, blunt=True)
+    record, output, _ = reconstruction(blunt, order)
+    # The output of a scaled model holds its log scales between the numbers and the logits: here all are 0.
+    numbers = len(blunt.number_slots)
+    with_scales = np.insert(output, [numbers] * numbers, 0.0, axis=1)
+
+    for measure in (cell_losses, cell_errors):
+        expected = array(measure(scaled, record, with_scales))
+        np.testing.assert_allclose(array(measure(blunt, record, output)), expected, rtol=1e-6)
 
 
 def test_the_scale_has_a_smallest_value() -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline.calibration import KNOTS, SMALLEST, Conformal, TailSurprise, log_sum_exp
+from pipeline.calibration import KNOTS, SMALLEST, Conformal, TailSurprise, log_sum_exp, pareto
 
+HELD_OUT = st.one_of(
+    st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=300),
+    st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60),
+    st.lists(st.floats(0, 20), min_size=30, max_size=60),
+)
 ERRORS = st.lists(st.floats(0, 1e30), min_size=1, max_size=200)
 
 
@@ -19,11 +26,11 @@ def draws(seed: int = 0) -> np.random.Generator:
 
 class TestConformal:
     def test_p17_p_values_of_exchangeable_scores_are_valid_at_every_rate(self) -> None:
-        """P(p <= rate) = floor(rate (n + 1)) / (n + 1) over held-out and fresh scores together."""
-        draw, held_out, repeats = draws(), 199, 4_000
+        """By rank P(p <= rate) = floor(rate (n + 1)) / (n + 1) over held-out and fresh scores together."""
+        draw, held_out, repeats = draws(), 199, 400
         scores = draw.lognormal(size=(repeats, held_out + 1))
         p_values = np.array([Conformal.fit(row[:-1]).p_values(row[-1:])[0] for row in scores])
-        for rate in (0.005, 0.01, 0.05, 0.2, 0.5):
+        for rate in (0.1, 0.2, 0.5):
             expected = np.floor(rate * (held_out + 1) + 1e-9) / (held_out + 1)
             low, high = stats.binom.interval(1 - 1e-6, repeats, expected)
             assert low <= (p_values <= rate).sum() <= high
@@ -43,28 +50,40 @@ class TestConformal:
             assert (calibration.p_values(fresh) <= rate).mean() <= rate + 5 * np.sqrt(rate / 999)
 
     def test_p_value_is_the_rank_among_the_held_out(self) -> None:
-        calibration = Conformal.fit(np.array([3.0, 1.0, 2.0, 2.0]))
+        calibration = Conformal.fit(np.array([3.0, 1.0, 2.0, 2.0, *np.full(20, 9.0)]))
         found = calibration.p_values(np.array([0.0, 1.0, 2.0, 2.5, 3.0, 4.0]))
-        np.testing.assert_allclose(found, np.array([5, 5, 4, 2, 2, 1]) / 5)
+        np.testing.assert_allclose(found, np.array([25, 25, 24, 22, 22, 21]) / 25)
 
-    @given(st.lists(st.integers(-5, 5), min_size=1, max_size=300), st.integers(2, 400).map(lambda n: 1 / n))
-    def test_a_score_is_above_the_threshold_exactly_when_its_p_value_is_at_most_the_rate(
-        self, held_out: list[int], rate: float
+    @given(HELD_OUT, st.one_of(st.integers(2, 400).map(lambda n: 1 / n), st.floats(1e-6, 0.999)))
+    def test_a_score_reaches_the_threshold_exactly_when_its_p_value_is_at_most_the_rate(
+        self, held_out: list[float], rate: float
     ) -> None:
-        calibration = Conformal.fit(np.array(held_out, dtype=float))
-        scores = np.arange(-6.0, 7.0)
-        assert ((scores > calibration.threshold(rate)) == (calibration.p_values(scores) <= rate)).all()
+        calibration = Conformal.fit(np.array(held_out))
+        threshold = calibration.threshold(rate)
+        near = [np.nextafter(threshold, -np.inf), threshold, np.nextafter(threshold, np.inf)]
+        scores = np.array([*near, *held_out, *np.linspace(-7, 30, 50)])
+        assert np.isfinite(threshold)
+        assert ((scores >= threshold) == (calibration.p_values(scores) <= rate)).all()
 
-    @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=50))
+    @given(HELD_OUT)
     def test_p_values_are_monotone_and_in_0_to_1(self, held_out: list[float]) -> None:
-        found = Conformal.fit(np.array(held_out)).p_values(np.linspace(-1e9, 1e9, 50))
+        span = np.concatenate([np.sort(held_out), np.linspace(-1e9, 1e9, 50), max(held_out) + np.geomspace(1e-9, 1e9)])
+        found = Conformal.fit(np.array(held_out)).p_values(np.sort(span))
         assert (np.diff(found) <= 0).all() and (found > 0).all() and (found <= 1).all()
+
+    @given(HELD_OUT)
+    def test_ranks_go_over_into_the_tail_without_a_jump_of_more_than_a_rank(self, held_out: list[float]) -> None:
+        calibration = Conformal.fit(np.array(held_out))
+        start, ranks = calibration.tail.start, len(held_out) + 1
+        before, after = calibration.p_values(np.array([start, np.nextafter(start, np.inf)]))
+        assert before - after <= held_out.count(start) / ranks + 1e-6
+        assert after * ranks == pytest.approx(1 + sum(score > start for score in held_out), rel=1e-6)
 
     @pytest.mark.parametrize("rate", [0.001, 0.003, 0.01, 0.05, 0.07, 0.2, 1 / 3])
     def test_records_needed_are_just_enough(self, rate: float) -> None:
-        needed = Conformal.records_needed(rate)
-        assert np.isfinite(Conformal.fit(np.arange(needed, dtype=float)).threshold(rate))
-        assert Conformal.fit(np.arange(needed - 1, dtype=float)).threshold(rate) == np.inf
+        """Above so many held-out records a score has a rank that is at most the rate; above one fewer it has not."""
+        assert 1 / (Conformal.records_needed(rate) + 1) <= rate * (1 + 1e-12)
+        assert 1 / Conformal.records_needed(rate) > rate
 
     def test_records_needed_for_a_rate_of_a_thousandth(self) -> None:
         assert Conformal.records_needed(0.001) == 999
@@ -78,6 +97,62 @@ class TestConformal:
         scores = np.array([3.0, 1.0, 2.0])
         Conformal.fit(scores)
         assert scores.tolist() == [3.0, 1.0, 2.0]
+
+
+class TestTail:
+    @pytest.mark.parametrize("law", [stats.expon(), stats.gamma(2, scale=0.5)], ids=["one surprise", "mean of two"])
+    def test_p17_rates_below_all_ranks_are_met_within_the_range_that_is_said(self, law: Any) -> None:
+        """Of thresholds at 0.1 % from 400 records of surprises, about nine in ten meet a rate in the range said."""
+        draw = draws(7)
+        found = [Conformal.fit(law.rvs(400, random_state=draw)) for _ in range(60)]
+        met = np.array([law.sf(each.threshold(0.001)) for each in found])
+        low, high = np.array([each.rates_met(0.001) for each in found]).T
+        assert 0.8 <= ((low <= met) & (met <= high)).mean() <= 0.99
+        assert 0.0005 <= np.median(met) <= 0.002
+
+    @pytest.mark.parametrize("rate", [0.001, 0.01, 0.05])
+    def test_more_records_leave_less_in_doubt(self, rate: float) -> None:
+        scores = draws(8).exponential(size=50_000)
+        ranges = [Conformal.fit(scores[:n]).rates_met(rate) for n in (50, 400, 3_000, 50_000)]
+        assert (np.diff([np.log(high / low) for low, high in ranges]) < 0).all()
+        assert all(low < rate < high for low, high in ranges)
+
+    def test_by_rank_the_range_is_a_beta_distribution_s(self) -> None:
+        calibration = Conformal.fit(draws(9).normal(size=999))
+        assert calibration.rates_met(0.05) == pytest.approx(stats.beta.ppf([0.05, 0.95], 50, 950))
+
+    def test_scale_and_shape_of_a_generalised_pareto_distribution_are_found(self) -> None:
+        excesses = stats.genpareto(0.2, scale=3.0).rvs(20_000, random_state=draws(10))
+        assert pareto(excesses) == pytest.approx((3.0, 0.2), rel=0.1)
+
+    def test_few_excesses_are_taken_for_exponential_and_no_score_for_the_highest_possible(self) -> None:
+        wild = stats.genpareto(0.8, scale=1.0).rvs(12, random_state=draws(11))
+        free = stats.genpareto.fit(wild, floc=0)[0]
+        assert 0 <= pareto(wild)[1] < min(free, 0.2)
+        assert pareto(draws(12).uniform(size=1_000))[1] == pytest.approx(0.0, abs=1e-6)
+
+    def test_a_heavier_tail_has_a_farther_threshold(self) -> None:
+        light, heavy = (Conformal.fit(stats.genpareto(c).ppf((np.arange(2_000) + 0.5) / 2_000)) for c in (0.0, 0.3))
+        assert heavy.tail.shape > light.tail.shape
+        assert heavy.threshold(1e-5) > 1.5 * light.threshold(1e-5)
+
+    @pytest.mark.parametrize("held_out", [[0.0], [3.0, 3.0], [3.0] * 500], ids=len)
+    def test_p03_few_and_equal_scores(self, held_out: list[float]) -> None:
+        """What lies above equal scores is told from them by rank, and beyond falls by a nat a unit."""
+        calibration = Conformal.fit(np.array(held_out))
+        top, share = held_out[-1], calibration.tail.share
+        assert share == pytest.approx(1 / (len(held_out) + 1))
+        assert calibration.threshold(share * 0.9) == pytest.approx(top - np.log(0.9) * calibration.tail.scale, abs=1e-6)
+        low, high = calibration.rates_met(share / 10)
+        assert 0 < low < share / 10 < high <= 1
+
+    def test_p18_far_scores_keep_a_positive_p_value(self) -> None:
+        found = Conformal.fit(draws(13).exponential(size=400)).p_values(np.array([1e3, 1e9, 1e300, np.inf]))
+        assert (found > 0).all() and (found < 1e-12).all()
+
+    def test_p21_the_same_scores_have_the_same_tail(self) -> None:
+        scores = draws(14).exponential(size=700)
+        assert Conformal.fit(scores).tail == Conformal(np.sort(scores)).tail
 
 
 class TestTailSurprise:

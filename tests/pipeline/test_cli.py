@@ -27,10 +27,12 @@ NEEDED = {
     "backfill": ["--from", "2013-02-01", "--to", "2013-02-03"],
     "explain": ["1"],
     "promote": ["2013-02-02-0badcafe"],
+    "encode": ["--partition", "2013-02-01"],
+    "synth": ["--rows", "5", "--out", "made.parquet"],
 }
 OF_A_MONITOR = [
     "partitions", "validate", "train", "score", "run", "backfill",
-    "anomalies", "explain", "models", "promote", "rollback",
+    "anomalies", "explain", "models", "promote", "rollback", "encode", "synth",
 ]  # fmt: skip
 
 

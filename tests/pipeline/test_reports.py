@@ -176,6 +176,15 @@ def test_promote_and_rollback(house: SmallHouse) -> None:
         reports.promote("nights", "2013-02-02-00000000")
 
 
+def test_the_figures_of_canaries_are_said_in_words() -> None:
+    figures = {"model": {"auc_roc": 0.91688}, "gaussian": {"auc_roc": 0.7}, "nearest": {"auc_roc": 1.0}}
+    found = {"loss": 0.5, "canaries": {"note": None, **figures}}
+    assert reports.canary_figures(found) == "model 0.917, gaussian 0.700, nearest 1.000"
+    nothing = {name: {"auc_roc": None} for name in figures} | {"note": "nothing was measured: too few"}
+    assert reports.canary_figures({"canaries": nothing}) == "nothing was measured: too few"
+    assert reports.canary_figures({"loss": 0.5}) == ""
+
+
 def test_p22_a_version_whose_bundle_was_changed_is_not_promoted(house: SmallHouse) -> None:
     first, second = house.train(0), house.train(1)
     bundle = house.folder / "home" / "bundles" / "nights" / f"{first}.npz"

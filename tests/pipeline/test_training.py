@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from small_house import MONITOR, SmallHouse, nights
+from typer.testing import CliRunner
 
+from pipeline import cli, training
 from pipeline.detector import Detector, network
+from pipeline.detector.baselines import measure
 from pipeline.errors import ConfigurationError, CorruptBundle, RefusedData
 from pipeline.monitor import Monitor
-from pipeline.training import Challenger, flag_rate, modelled_columns, restore, sample, train
+from pipeline.training import Challenger, flag_rate, modelled_columns, put_aside, restore, sample, train
 
 PARTITIONS = {"2013-02-01": 100, "2013-02-02": 140, "2013-02-03": 60}
 
@@ -87,6 +93,58 @@ class TestSample:
         assert whole == cut != other
 
 
+class TestPutAside:
+    @pytest.mark.parametrize(("total", "held"), [(0, 0), (199, 0), (200, 10), (3_000, 150), (50_000, 1_000)])
+    def test_a_twentieth_is_held_out_unless_that_is_too_few_or_too_many(self, total: int, held: int) -> None:
+        table = pa.table({"id": np.arange(total)})
+        aside, rest = put_aside(table, seed=0)
+        assert aside.num_rows == held
+        assert sorted(aside["id"].to_pylist() + rest["id"].to_pylist()) == list(range(total))
+
+    def test_by_chance_and_by_the_seed(self) -> None:
+        table = pa.table({"id": np.arange(10_000)})
+        first, again, other = (put_aside(table, seed)[0]["id"].to_pylist() for seed in (1, 1, 2))
+        assert first == again != other
+        assert np.histogram(first, bins=4, range=(0, 10_000))[0] == pytest.approx([125] * 4, rel=0.3)
+
+
+def test_the_model_and_two_baselines_are_measured_on_records_that_none_was_fitted_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: dict[str, pa.Table] = {}
+
+    def fit(self: Detector, table: pa.Table, progress: object) -> Detector:
+        seen["detector"] = table
+        return real_fit(self, table, None)
+
+    def measured(detector: Detector, held_out: pa.Table, fitted_on: pa.Table, seed: int) -> dict[str, Any]:
+        seen.update(held_out=held_out, baselines=fitted_on)
+        return measure(detector, held_out, fitted_on, seed)
+
+    real_fit = Detector.fit
+    monkeypatch.setattr(Detector, "fit", fit)
+    monkeypatch.setattr(training, "measure", measured)
+    canaries = train(monitor(), window(), PARTITIONS, seed=7).metrics["canaries"]
+
+    learned, held_out = (set(seen[name]["amount"].to_pylist()) for name in ("detector", "held_out"))
+    assert seen["detector"].equals(seen["baselines"])
+    assert (len(learned), len(held_out), len(learned | held_out)) == (285, 15, 300)
+    assert (canaries["count"], canaries["controls"]) == (15, 15)
+    assert {name: canaries[name]["caught"] for name in ("model", "gaussian", "nearest")} == {
+        "model": None, "gaussian": None, "nearest": None,
+    }  # fmt: skip
+    for name in ("model", "gaussian", "nearest"):
+        assert 0.5 < canaries[name]["auc_roc"] <= 1
+
+
+def test_a_window_too_small_to_hold_records_out_trains_on_all_of_it_and_says_what_was_not_measured() -> None:
+    small = monitor(training={"model": "autoencoder", "min_rows": 20})
+    found = train(small, window(60), PARTITIONS, seed=7).metrics
+    assert found["records"] == found["calibration_records"] == 60
+    assert found["canaries"]["model"]["auc_roc"] is None
+    assert found["canaries"]["note"] == "nothing was measured: it takes 10 held-out records and there are 0"
+
+
 def test_p21_a_bundle_is_strict_json_and_numbers_and_restores_the_detector(challenger: Challenger) -> None:
     manifest = json.loads(json.dumps(challenger.manifest, allow_nan=False))
 
@@ -103,7 +161,8 @@ def test_a_manifest_says_what_the_model_was_made_of(challenger: Challenger) -> N
     assert manifest["typical_partition"] == 100.0
     assert set(manifest["versions"]) == {"tablewatch", "keras", "numpy", "pyarrow"}
     assert manifest["detector"]["seed"] == 7
-    assert challenger.metrics["records"] == challenger.metrics["calibration_records"] == 300
+    assert challenger.metrics["records"] == 300
+    assert challenger.metrics["calibration_records"] == 285
     assert challenger.metrics["columns"] == {"amount": "numeric", "fee": "numeric", "carrier": "categorical"}
     assert np.isfinite(challenger.metrics["loss"])
     assert challenger.warnings == ()
@@ -119,12 +178,12 @@ def test_p23_what_does_not_fit_its_graph_is_a_corrupt_bundle(challenger: Challen
     weight = next(name for name in challenger.arrays if name.startswith("weight_"))
     spoil(lambda manifest, arrays: manifest.pop("detector"))
     spoil(lambda manifest, arrays: manifest["detector"].pop("encoder"))
-    spoil(lambda manifest, arrays: manifest["detector"]["spec"].update(model="forest"))
-    spoil(lambda manifest, arrays: manifest["detector"]["spec"].update(color="red"))
+    spoil(lambda manifest, arrays: manifest["detector"]["specs"][0].update(model="forest"))
+    spoil(lambda manifest, arrays: manifest["detector"]["specs"][0].update(color="red"))
     spoil(lambda manifest, arrays: arrays.pop(weight))
     spoil(lambda manifest, arrays: arrays.update({weight: arrays[weight][..., :1]}))
     spoil(lambda manifest, arrays: arrays.pop("calibration"))
-    spoil(lambda manifest, arrays: arrays.update(cells=arrays["cells"][:, :10]))
+    spoil(lambda manifest, arrays: arrays.update(cells_0=arrays["cells_0"][:, :10]))
 
 
 def test_p02_fewer_than_min_rows_are_refused_with_the_mend() -> None:
@@ -170,9 +229,9 @@ def test_p17_a_rate_beyond_the_calibration_set_is_said_so_with_one_that_is_not(
 
     (warning,) = train(monitor(threshold={"false_alarm_rate": 0.001}), window(), PARTITIONS, seed=7).warnings
 
-    assert re.search("rate of 0.001 takes 999 calibration records and there are 300", warning)
+    assert re.search("rate of 0.001 takes 999 calibration records and there are 285", warning)
     least = float(re.search(r"ask for a rate of (\S+) or more", warning)[1])  # type: ignore[index]
-    assert least == pytest.approx(1 / 301, rel=0.01)
+    assert least == pytest.approx(1 / 286, rel=0.01)
     assert train(monitor(threshold={"false_alarm_rate": least}), window(), PARTITIONS, seed=7).warnings == ()
 
 
@@ -192,3 +251,24 @@ def test_the_rate_is_as_written_or_the_budget_of_a_typical_partition(
     threshold: dict[str, float], typical: float, rate: float
 ) -> None:
     assert flag_rate(monitor(threshold=threshold), typical) == pytest.approx(rate)
+
+
+def test_what_was_measured_is_kept_and_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = SmallHouse(tmp_path, monkeypatch)
+    house.write("nights", MONITOR.format(data=house.data).replace("min_rows: 50", "min_rows: 50, model: autoencoder"))
+    pq.write_table(nights(rows=150), house.data)
+
+    def call(*arguments: str) -> str:
+        result = CliRunner().invoke(cli.app, list(arguments))
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    call("train", "nights")
+
+    (version,) = json.loads(call("models", "nights", "--json"))
+    canaries = version["metrics"]["canaries"]
+    stored = house.store.champion("nights")
+    assert stored is not None and stored.metrics["canaries"] == canaries
+    assert (canaries["count"], canaries["controls"]) == (15, 15)
+    figures = [f"{name} {canaries[name]['auc_roc']:.3f}" for name in ("model", "gaussian", "nearest")]
+    assert ", ".join(figures) in call("models", "nights")

@@ -98,6 +98,18 @@ def fitted(fit: Fit, normal: Callable[..., pa.Table]) -> Iterator[Callable[[str]
     of.cache_clear()
 
 
+@pytest.fixture(scope="session")
+def numbers(normal: Callable[..., pa.Table]) -> Callable[..., pa.Table]:
+    """Makes tables of normal records that hold numbers and clocks only: `numbers(n, seed)`."""
+    return lambda n=600, seed=0: normal(n, seed).select(["day", "amount", "double", "count", "gap", "departure"])
+
+
+@pytest.fixture(scope="session")
+def of_numbers(fit: Fit, numbers: Callable[..., pa.Table]) -> Detector:
+    """The default detector of a table of numbers: a network that learns scales, a blunt one and a memory."""
+    return fit("ensemble", numbers())
+
+
 @pytest.fixture(params=NAMES)
 def model(request: pytest.FixtureRequest) -> str:
     """The name of each model in turn."""

@@ -12,8 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import pipeline.detector.reasons as reasons_module
+from models import Spec
 from pipeline.detector import Detector, explain
-from pipeline.detector.reasons import CANDIDATES, _shares
+from pipeline.detector.detector import Scores
+from pipeline.detector.network import Network
+from pipeline.detector.reasons import REASONS, _lead_with_the_fitting_level, _shares
+from pipeline.encoding import Encoded, Encoder
+from pipeline.encoding.categories import CategoricalEncoder
+from pipeline.encoding.numbers import NumericEncoder
 from pipeline.results import Contribution
 
 Normal = Callable[..., pa.Table]
@@ -47,7 +54,7 @@ def reasons(detector: Detector, normal: Normal) -> list[tuple[Contribution, ...]
 
 def test_shares_sum_to_one_and_ranks_count_from_one(reasons: list[tuple[Contribution, ...]]) -> None:
     for why in reasons:
-        assert len(why) == CANDIDATES == len({each.column_name for each in why})
+        assert len(why) == REASONS == len({each.column_name for each in why})
         assert sum(each.share for each in why) == pytest.approx(1.0)
         assert [each.rank for each in why] == [1, 2, 3, 4, 5]
         assert [each.share for each in why] == sorted((each.share for each in why), reverse=True)
@@ -65,7 +72,9 @@ def every_column(fitted: Callable[[str], Detector], normal: Normal) -> Callable[
         table = pa.concat_tables([table] * columns)
         scores = detector.score(table)
         scores.surprise[np.arange(len(table)), np.arange(len(table)) // 10] = 1e6
-        return explain(detector, table, scores)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reasons_module, "REASONS", columns)
+            return explain(detector, table, scores)
 
     return of
 
@@ -144,6 +153,59 @@ def test_p15_a_record_is_explained_as_if_it_were_alone(
 
 
 def test_shares_follow_the_fall_of_the_score_or_the_surprise() -> None:
-    np.testing.assert_allclose(_shares(np.array([3.0, -1.0, 1.0]), np.array([1.0, 9.0, 1.0])), [0.75, 0.0, 0.25])
-    np.testing.assert_allclose(_shares(np.array([-1.0, 0.0]), np.array([3.0, 1.0])), [0.75, 0.25], rtol=1e-6)
-    np.testing.assert_allclose(_shares(np.zeros(2), np.zeros(2)), [0.5, 0.5])
+    possible = np.zeros(3, dtype=bool)
+    of_falls = _shares(np.array([3.0, -1.0, 1.0]), np.array([1.0, 9.0, 1.0]), possible)
+    np.testing.assert_allclose(of_falls, [0.75, 0.0, 0.25])
+    of_surprises = _shares(np.array([-1.0, 0.0]), np.array([3.0, 1.0]), possible[:2])
+    np.testing.assert_allclose(of_surprises, [0.75, 0.25], rtol=1e-6)
+    np.testing.assert_allclose(_shares(np.zeros(2), np.zeros(2), possible[:2]), [0.5, 0.5])
+
+
+def test_no_column_has_a_larger_share_than_an_impossible_one() -> None:
+    impossible = np.array([False, True, False])
+    of_falls = _shares(np.array([3.0, -1.0, 2.0]), np.ones(3), impossible)
+    np.testing.assert_allclose(of_falls, [0.375, 0.375, 0.25])
+    of_surprises = _shares(np.zeros(3), np.array([3.0, 1.0, 2.0]), impossible)
+    np.testing.assert_allclose(of_surprises, [0.375, 0.375, 0.25], rtol=1e-6)
+
+
+def test_an_impossible_value_leads_whatever_else_is_wrong(
+    detector: Detector, normal: Normal, with_value: WithValue
+) -> None:
+    table = normal(20, 5)
+    improbable = with_value(table, "double", float(np.max(table["double"].to_numpy())))
+    for wrong in (("flag", None), ("departure", 9999), ("constant_text", "other")):
+        for why in explain(detector, with_value(improbable, *wrong)):
+            assert why[0].column_name == wrong[0]
+            assert why[0].reason != "reconstruction"
+            assert why[0].share >= 1 / REASONS
+
+
+@pytest.mark.parametrize(
+    ("nulls", "tried", "leads"),
+    [(0, 16, "b"), (0, 3, "b"), (0, 1, "a"), (3, 16, None), (3, 1, None)],
+)
+def test_of_the_likeliest_levels_the_one_that_surprises_least_is_expected(
+    monkeypatch: pytest.MonkeyPatch, nulls: int, tried: int, leads: str | None
+) -> None:
+    monkeypatch.setattr(reasons_module, "LEVELS", tried)
+    encoder = CategoricalEncoder(10, nulls, ["a", "b", "c"], ["d"], 0)
+    network = Network.__new__(Network)
+    network.spec = Spec("ensemble", widths=(1, 1), levels=(0, 5), columns=(0, 1))
+    detector = Detector()
+    detector.encoder = Encoder({"number": NumericEncoder.fit(pa.chunked_array([[1.0, 2.0]]), None), "letter": encoder})
+    monkeypatch.setattr(Detector, "network", network)
+
+    def surprise(encoded: Encoded) -> Scores:
+        by_level = np.array([0.0, 3.0, 1.0, 2.0, 5.0])[encoded.matrix[:, 1].astype(int)]
+        zeros = np.zeros(len(by_level))
+        return Scores(zeros, zeros, np.stack([zeros, by_level], axis=1), encoded.events, encoded.matrix)
+
+    monkeypatch.setattr(detector, "score_encoded", surprise)
+    given = Encoded(np.zeros((1, 2), dtype=np.float32), np.zeros((1, 2, 4), dtype=bool))
+    output = np.array([[7.0, 9.0, 5.0, 4.0, 3.0, -50.0]])
+
+    _lead_with_the_fitting_level(detector, surprise(given), np.array([0]), np.array([1]), output)
+
+    assert encoder.decode([network.cell(output, 1)], None) == [leads]
+    assert output[0, 0] == 7.0

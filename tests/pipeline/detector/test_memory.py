@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from keras import ops
 
 from models import Spec
+from models.layers import drawn_in
 from pipeline.detector import memory as memory_module
 from pipeline.detector.memory import Memory
 
@@ -22,8 +24,8 @@ def records(n: int, seed: int = 0) -> np.ndarray:
 
 
 def plainly(one: np.ndarray, other: np.ndarray) -> float:
-    """The squared distance written out: clipped numbers, a missing one at the mean, 1 for another category."""
-    numbers = [np.clip(np.nan_to_num(row[[0, 2, 3]].astype(float)), -10, 10) for row in (one, other)]
+    """The squared distance written out: numbers drawn in, a missing one at the mean, 1 for another category."""
+    numbers = [ops.convert_to_numpy(drawn_in(np.nan_to_num(row[[0, 2, 3]]))) for row in (one, other)]
     return float(((numbers[0] - numbers[1]) ** 2).sum() + (one[1] != other[1]))
 
 
@@ -49,11 +51,30 @@ def test_p15_the_distance_of_a_remembered_record_is_nothing_in_any_batch() -> No
     assert all(memory.distances(rows[i : i + 1])[0] == 0 for i in range(20))
 
 
-def test_p18_nothing_outweighs_a_number_far_out() -> None:
+def test_a_level_counts_one_and_a_number_its_square_up_to_the_bend() -> None:
     memory = Memory(np.array([[0, 0, 0, 0], [0, 1, 0, 0]], "float32"), SPEC)
-    other_category, far, farther = memory.distances(np.array([[0, 2, 0, 0], [9, 0, 0, 0], [1e9, 0, 0, 0]], "float32"))
-    assert other_category == pytest.approx(1.0)
-    assert far == pytest.approx(81.0) and farther == pytest.approx(100.0)
+    found = memory.distances(np.array([[0, 2, 0, 0], [0, -1, 0, 0], [4, 0, 0, 0], [5, 2, 0, -5]], "float32"))
+    np.testing.assert_allclose(found, [1.0, 1.0, 16.0, 51.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_p18_a_number_further_out_is_further_away_and_does_not_drown_the_rest(side: float) -> None:
+    memory = Memory(records(40), SPEC)
+    far = np.repeat(records(1, seed=1), 60, axis=0)
+    far[:, 0] = side * np.geomspace(8, 1e12, 60)
+    found = memory.distances(far)
+    assert (np.diff(found) > 0).all()
+    assert found[-1] < 140**2
+    other = far.copy()
+    other[:, 2] += 20.0
+    assert (memory.distances(other) > found + 1).all()
+
+
+def test_a_distrusted_record_is_as_much_further_away() -> None:
+    rows = np.array([[0, 0, 0, 0], [1, 0, 0, 0], [3, 0, 0, 0]], "float32")
+    later = np.array([[0, 0, 0, 0], [0.9, 0, 0, 0], [3, 0, 0, 0]], "float32")
+    found = Memory(rows, SPEC, np.array([0.5, 0.0, 9.0])).distances(later)
+    np.testing.assert_allclose(found, [0.5, 0.01, 4.0], rtol=1e-4)
 
 
 def test_p16_the_rows_are_not_changed() -> None:

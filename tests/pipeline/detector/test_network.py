@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
+import keras
 import numpy as np
 import pytest
+from keras import ops
 
-from models import Spec
-from pipeline.detector import Detector
-from pipeline.detector.network import EXACT_COLUMNS, Schedule, hiding_passes
+from models import Spec, build
+from models.losses import cell_errors
+from pipeline.detector import network
+from pipeline.detector.network import BLUNT_STEPS, EXACT_COLUMNS, Network, Schedule, hiding_passes
 
 
 def spec_of(model: str, columns: int) -> Spec:
@@ -38,35 +42,121 @@ def test_plain_models_see_the_whole_record(model: str) -> None:
 
 
 @pytest.mark.parametrize(("records", "steps"), [(20, 500), (6_000, 500), (12_000, 1_000), (10**6, 2_000)])
-def test_a_small_window_takes_fewer_steps(records: int, steps: int) -> None:
-    assert Schedule(2_000, 256, 3e-3).steps_for(records) == steps
-    assert Schedule(60, 64, 3e-3).steps_for(records) == 60
+def test_a_network_that_learns_scales_takes_fewer_steps_on_a_small_window(records: int, steps: int) -> None:
+    assert Schedule(2_000, 256, 3e-3).steps_for(SPECS["ensemble"], records) == steps
+    assert Schedule(60, 64, 3e-3).steps_for(SPECS["ensemble"], records) == 60
 
 
+@pytest.mark.parametrize("records", [20, 10**6])
+def test_a_network_without_scales_takes_as_many_steps_on_any_window(records: int) -> None:
+    schedule = Schedule(3_000, 128, 3e-3)
+    assert schedule.steps_for(SPECS["blunt"], records) == BLUNT_STEPS
+    assert schedule.steps_for(SPECS["vae"], records) == schedule.steps_for(SPECS["autoencoder"], records) == 3_000
+    assert Schedule(60, 64, 3e-3).steps_for(SPECS["blunt"], records) == 60
+
+
+CELLS = ((1, 1, 2, 1, 1), (0, 3, 0, 2, 0), (0, 1, 2, 2, 3))
+"""A number, a category, a column of two numbers with a presence level, and another number."""
+SPECS = {
+    "autoencoder": Spec("autoencoder", *CELLS),
+    "vae": Spec("vae", *CELLS),
+    "ensemble": Spec("ensemble", *CELLS, scaled=True),
+    "blunt": Spec("ensemble", *CELLS, blunt=True),
+    "wide": Spec("ensemble", (1,) * 26, (0,) * 26, tuple(range(26)), scaled=True),
+}
+
+
+@pytest.fixture(scope="module", params=SPECS)
+def untrained(request: pytest.FixtureRequest) -> Network:
+    """A network of each kind whose members differ by chance; what it has learned does not matter here."""
+    keras.utils.set_random_seed(0)
+    spec = SPECS[request.param]
+    return Network(spec, build(spec))
+
+
+def encoded(spec: Spec, n: int = 30) -> np.ndarray:
+    """Encoded records, float32 (n, slots), with missing numbers and unseen levels."""
+    draw = np.random.default_rng(0)
+    found = draw.normal(0, 2, (n, spec.slots)).astype("float32")
+    found[draw.random(found.shape) < 0.05] = np.nan
+    for cell in spec.category_cells:
+        found[:, spec.starts[cell]] = draw.integers(-1, spec.levels[cell], n)
+    return found
+
+
+CLOSE: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-4}
+"""Matrix products of other shapes differ in their last bits."""
+
+
+def test_errors_are_the_models_with_each_column_hidden_in_turn(untrained: Network) -> None:
+    spec, matrix = untrained.spec, encoded(untrained.spec)
+    passes = hiding_passes(spec)
+    each = np.repeat(matrix[:, None], spec.members, axis=1)
+    found = np.zeros((30, spec.members, len(spec.widths)))
+    for cell, column in enumerate(spec.columns):
+        own = [hide for hide in passes if hide[column] or not passes.any()]
+        for hide in own:
+            output = untrained.model([each, np.broadcast_to(hide, (30, spec.members, spec.column_count))])
+            found[..., cell] += ops.convert_to_numpy(cell_errors(spec, each, output))[..., cell] / len(own)
+    np.testing.assert_allclose(untrained.errors(matrix), found, **CLOSE)
+
+
+@pytest.mark.parametrize("folds", [np.arange(30) % 2, np.arange(30) < 8, np.zeros(30)], ids=["even", "uneven", "one"])
 def test_a_held_out_error_is_that_of_the_member_that_never_saw_the_record(
-    fitted: Callable[[str], Detector], normal: Callable[..., object], model: str
+    untrained: Network, folds: np.ndarray
 ) -> None:
-    network = fitted(model).network
-    matrix = fitted(model).encoder.encode(normal(30, 5)).matrix  # type: ignore[arg-type]
-    by_member = [network.errors(matrix, np.full(30, member)) for member in range(2)]
-    fold = np.arange(30) % 2
-
-    np.testing.assert_allclose(network.errors(matrix), (by_member[0] + by_member[1]) / 2, rtol=1e-5, atol=1e-6)
-    picked = np.where(fold[:, None] == 0, by_member[0], by_member[1])
-    np.testing.assert_allclose(network.errors(matrix, fold), picked, rtol=1e-5, atol=1e-6)
-    assert np.abs(by_member[0] - by_member[1]).max() > 0.01
+    matrix = encoded(untrained.spec)
+    by_member = untrained.errors(matrix)
+    expected = by_member[np.arange(30), folds.astype(int)]
+    np.testing.assert_allclose(untrained.held_out_errors(matrix, folds.astype(int)), expected, **CLOSE)
+    assert np.abs(by_member[:, 0] - by_member[:, 1]).max() > 0.01
 
 
-def test_the_error_of_a_masked_cell_is_against_its_own_value(
-    fitted: Callable[[str], Detector], normal: Callable[..., object]
+def test_p15_some_records_at_a_time_have_the_errors_of_all_at_once(
+    untrained: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    matrix, folds = encoded(untrained.spec), np.arange(30) % 2
+    together, held_out = untrained.errors(matrix), untrained.held_out_errors(matrix, folds)
+    monkeypatch.setattr(network, "NUMBERS_AT_ONCE", 1_000)
+    monkeypatch.setattr(network, "BATCH", 16)
+    np.testing.assert_allclose(untrained.errors(matrix), together, **CLOSE)
+    np.testing.assert_allclose(untrained.held_out_errors(matrix, folds), held_out, **CLOSE)
+
+
+def test_what_is_put_in_place_is_the_mean_of_the_members(untrained: Network) -> None:
+    if untrained.spec.model != "ensemble":
+        pytest.skip("repairs again and again")
+    spec, matrix = untrained.spec, encoded(untrained.spec)
+    column = np.arange(30) % spec.column_count
+    hidden = np.eye(spec.column_count, dtype="float32")[column]
+    each = [np.repeat(given[:, None], spec.members, axis=1) for given in (matrix, hidden)]
+    output = ops.convert_to_numpy(untrained.model(each))
+    np.testing.assert_allclose(untrained.reconstruct(matrix, column), output.mean(axis=1), **CLOSE)
+
+
+@pytest.mark.parametrize("kind", ["ensemble", "blunt"])
+def test_the_error_of_a_masked_cell_is_against_its_own_value(kind: str) -> None:
     """The model does not see the cell it is judged on: its error depends on the value only through the comparison."""
-    detector = fitted("ensemble")
-    matrix = detector.encoder.encode(normal(10, 5)).matrix  # type: ignore[arg-type]
-    at = list(detector.encoder.columns).index("amount")
-    slot = detector.network.spec.starts[detector.network.spec.columns.index(at)]
-    column = np.full(10, at)
-    location = detector.network.reconstruct(matrix, column)
-    other = matrix.copy()
-    other[:, slot] += 3.0
-    np.testing.assert_array_equal(detector.network.reconstruct(other, column), location)
+    untrained, matrix = Network(SPECS[kind], build(SPECS[kind])), encoded(SPECS[kind])
+    other, column = matrix.copy(), np.full(30, 3)
+    other[:, 5] += 3.0
+    np.testing.assert_array_equal(untrained.reconstruct(other, column), untrained.reconstruct(matrix, column))
+
+
+def test_p17_no_member_is_trained_on_the_records_of_its_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The records carry their fold in every number; what each member is given is looked at on its way in."""
+    given: list[np.ndarray] = []
+
+    def spy(model: keras.Model, data: list[np.ndarray], **_: Any) -> Any:
+        given.append(data[0])
+        return SimpleNamespace(history={"loss": [1.0]})
+
+    monkeypatch.setattr(keras.Model, "fit", spy)
+    folds = np.arange(40) % 2
+    matrix = np.repeat(folds[:, None], SPECS["wide"].slots, axis=1).astype("float32")
+    monkeypatch.setattr(network, "SCHEDULES", {"ensemble": Schedule(60, 8, 3e-3)})
+    Network.fit(SPECS["wide"], matrix, folds, seed=0)
+
+    drawn = np.concatenate(given)
+    assert drawn.shape == (60 * 8, 2, 26)
+    assert (drawn[:, 0] == 1).all() and (drawn[:, 1] == 0).all()

@@ -14,6 +14,7 @@ from pipeline.encoding import infer_kind
 from pipeline.encoding.kinds import valid_hhmm
 
 CLOCK = [hour * 100 + minute for hour in range(24) for minute in (0, 7, 15, 30, 45, 59)]
+SECONDS = [s // 3600 * 10_000 + s // 60 % 60 * 100 + s % 60 for s in range(0, 86_400, 601)]
 INSTANT = dt.datetime(2013, 2, 3, 4, 5)
 
 COLUMNS: dict[str, tuple[str, Any, pa.DataType | None]] = {
@@ -35,6 +36,19 @@ COLUMNS: dict[str, tuple[str, Any, pa.DataType | None]] = {
     "a few times of day": ("numeric", CLOCK[:20], None),
     "0.0 and 1.0": ("numeric", [0.0, 1.0], None),
     "floats": ("numeric", [0.5, 1.25], None),
+    "hhmmss integers": ("clock", SECONDS, pa.int64()),
+    "hhmmss with a little dirt": ("clock", [*SECONDS * 5, 129_999, -1], pa.int64()),
+    "round sums below 240000": ("numeric", list(range(10_000, 240_000, 1_000)), None),
+    "whole hours as hhmmss": ("numeric", [v // 100 * 10_000 for v in CLOCK], None),
+    "seconds of a day": ("numeric", list(range(0, 86_400, 7)), None),
+    "random keys": ("text", np.random.default_rng(0).integers(0, 2**63 - 1, 500), None),
+    "signed hashes": ("text", np.random.default_rng(1).integers(-(2**63), 2**63 - 1, 500), None),
+    "random keys that repeat": ("numeric", np.random.default_rng(0).integers(0, 2**63 - 1, 50).repeat(9), None),
+    "clock ticks since 1970": ("numeric", 1_700_000_000_000_000_000 + np.arange(500) * 10**9, None),
+    "sums in small units": ("numeric", np.exp(np.random.default_rng(2).normal(38, 1, 500)).astype(int), None),
+    "a few large counts": ("numeric", np.random.default_rng(3).integers(0, 10**12, 500), None),
+    "ratings": ("numeric", [1, 2, 3, 4, 5] * 100, None),
+    "durations": ("numeric", [dt.timedelta(seconds=i) for i in range(9)], pa.duration("ms")),
     "decimals": ("numeric", [Decimal("1.25"), Decimal("3.50")], None),
     "large integers": ("numeric", [2**63 - i for i in range(1, 40)], pa.int64()),
     "larger integers": ("numeric", [2**64 - i for i in range(1, 40)], pa.uint64()),

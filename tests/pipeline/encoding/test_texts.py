@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.encoding import EVENTS, Encoder
 from pipeline.encoding.texts import _text_features
 
+OUT_OF_RANGE = EVENTS.index("out_of_range")
 NOTES = [f"note {i} of {'long ' * (i % 4)}Form" for i in range(60)]
 
 
@@ -45,6 +47,7 @@ def test_another_form_lies_far_out() -> None:
     assert (odd > 1.5 * usual).all()
 
 
+@settings(max_examples=30)
 @given(st.lists(st.one_of(st.none(), st.text()), min_size=1, max_size=20))
 def test_every_text_is_encoded_and_only_null_is_missing(values: list[str | None]) -> None:
     encoder = Encoder.from_state(json.loads(json.dumps(fit(values, pa.string()).to_state(), allow_nan=False)))
@@ -71,3 +74,54 @@ def test_what_is_expected_of_a_text_is_its_length(round_trip: Any) -> None:
         "(a text of about 3 characters)",
         None,
     ]
+
+
+IDENTIFIERS: dict[str, tuple[Any, list[Any]]] = {
+    "uuid": (
+        lambda draw: str(uuid.UUID(bytes=draw.bytes(16), version=4)),
+        [lambda v: v[:-1], str.upper, lambda v: v.replace("-", ""), lambda v: "x" + v[1:], lambda v: f" {v}"],
+    ),
+    "hash": (
+        lambda draw: draw.bytes(20).hex(),
+        [lambda v: v[:32], lambda v: v[:-1] + "g", lambda v: "", lambda v: "null"],
+    ),
+    "address": (
+        lambda draw: f"{''.join(draw.choice(list('abcdefghij'), 8))}.{draw.integers(100, 999)}@example.com",
+        [lambda v: v.replace("@", ""), lambda v: v.replace("@", " at "), lambda v: v * 3],
+    ),
+    "whole number": (lambda draw: int(draw.integers(0, 2**63 - 1)), [lambda v: v // 10**9, lambda v: -v, lambda v: 0]),
+}
+
+
+@pytest.mark.parametrize("name", IDENTIFIERS)
+def test_honest_new_identifiers_are_no_events_and_malformed_ones_are(name: str) -> None:
+    make, spoil = IDENTIFIERS[name]
+    draw = np.random.default_rng(0)
+    seen, later = [make(draw) for _ in range(2_000)], [make(draw) for _ in range(500)]
+    encoder = Encoder.fit(table(seen))
+
+    honest = encoder.encode(table(later))
+
+    assert encoder.columns["x"].kind == "text"
+    assert honest.events.mean() <= 0.001
+    for mistake in spoil:
+        bad = encoder.encode(table([mistake(value) for value in later]))
+        assert bad.events[:, 0, OUT_OF_RANGE].all()
+    assert encoder.rarities()[0, OUT_OF_RANGE] <= 5 / 1_001
+
+
+def test_how_often_a_free_text_has_a_new_form_is_estimated_from_halves_of_the_window() -> None:
+    draw = np.random.default_rng(0)
+    make = lambda: "".join(chr(97 + int(draw.zipf(1.5)) % 400) for _ in range(draw.integers(3, 30)))  # noqa: E731
+    values = [make() for _ in range(1_000)]
+    encoder = fit(values)
+
+    happened = encoder.encode(table([make() for _ in range(4_000)])).events[:, 0, OUT_OF_RANGE].mean()
+
+    assert not encoder.encode(table(values)).events.any()
+    assert happened == pytest.approx(encoder.rarities()[0, OUT_OF_RANGE], rel=0.7, abs=0.003)
+
+
+def test_any_text_in_a_column_of_nulls_is_out_of_range() -> None:
+    found = fit([None] * 5, pa.string()).encode(table(["", "x", None]))
+    assert found.events[:, 0, OUT_OF_RANGE].tolist() == [True, True, False]

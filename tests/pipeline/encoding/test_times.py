@@ -203,3 +203,64 @@ def test_p09_far_instants_do_not_wrap() -> None:
     found = Encoder.fit(pa.table({"x": near})).encode(pa.table({"x": far}))
     assert (np.diff(found.matrix[:, 0].astype(float)) >= 0).all() and found.matrix[0, 0] > 1e6
     assert found.events[:, 0, OUT_OF_RANGE].all()
+
+
+def test_hhmmss_numbers_are_times_to_the_second(round_trip: Any) -> None:
+    seconds = np.random.default_rng(0).integers(0, 86_400, 300)
+    values = seconds // 3600 * 10_000 + seconds // 60 % 60 * 100 + seconds % 60
+    encoder = Encoder.fit(column(values))
+    early, late = encoder.encode(column([59, 235_959])).matrix.astype(float)
+
+    assert round_trip(column(values), "x") == values.tolist()
+    assert math.dist(early, late) < 0.01
+    wrong = encoder.encode(column([126_000, 120_060, 240_001, -1])).events
+    assert wrong[:, 0, OUT_OF_RANGE].all()
+
+
+def test_minutes_around_midnight_are_as_near_as_at_noon() -> None:
+    five, late, noon, past = clock([0, 1200]).encode(column([5, 2355, 1155, 1205])).matrix.astype(float)
+    assert math.dist(five, late) == pytest.approx(math.dist(noon, past), rel=1e-4)
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize("change", [dt.date(2024, 3, 31), dt.date(2024, 10, 27)], ids=["spring", "autumn"])
+def test_p10_the_time_of_day_and_the_weekday_are_those_of_the_columns_zone(change: dt.date, round_trip: Any) -> None:
+    days = [change + dt.timedelta(i) for i in range(-14, 15)]
+    shown = [dt.datetime.combine(day, dt.time(0, 30), BERLIN) for day in days]
+    table = pa.table({"day": days, "x": pa.array(shown, pa.timestamp("us", "Europe/Berlin"))})
+    encoder = Encoder.fit(table, anchor="day")
+
+    found = encoder.encode(table).matrix
+
+    np.testing.assert_allclose(found[:, 1:3], np.tile(found[0, 1:3], (len(days), 1)), atol=1e-5)
+    same_weekday = [i for i, day in enumerate(days) if day.weekday() == days[0].weekday()]
+    np.testing.assert_allclose(found[same_weekday, 3:], np.tile(found[0, 3:], (len(same_weekday), 1)), atol=1e-4)
+    assert len(np.unique(found[:7, 3:].round(3), axis=0)) == 7
+    assert round_trip(table, "x", anchor="day") == shown
+
+
+@pytest.mark.parametrize("change", [dt.date(2024, 3, 31), dt.date(2024, 10, 27)], ids=["spring", "autumn"])
+def test_p10_every_half_hour_of_a_night_in_which_clocks_change_comes_back(change: dt.date, round_trip: Any) -> None:
+    noon = dt.datetime.combine(change, dt.time(12), dt.UTC) - dt.timedelta(days=1)
+    instants = [noon + dt.timedelta(minutes=30 * i) for i in range(96)]
+    values = pa.array(instants, pa.timestamp("ns", "Europe/Berlin"))
+    assert round_trip(pa.table({"x": values}), "x") == instants
+
+
+def test_the_zone_in_which_a_later_batch_is_written_does_not_matter() -> None:
+    table = pa.table({"x": pa.array(INSTANTS, pa.timestamp("us", "Europe/Zurich"))})
+    other = pa.table({"x": pa.array(INSTANTS, pa.timestamp("ns", "UTC"))})
+    encoder = Encoder.fit(table)
+    np.testing.assert_array_equal(encoder.encode(other).matrix, encoder.encode(table).matrix)
+
+
+def test_a_few_sentinel_dates_do_not_blind_a_column() -> None:
+    days = [dt.date(2024, 1, 1) + dt.timedelta(i % 28) for i in range(3_000)]
+    due = [day + dt.timedelta(i % 5) for i, day in enumerate(days)]
+    sentinels = [dt.date(9999, 12, 31)] * 2 + due[2:]
+    z = Encoder.fit(pa.table({"day": days, "x": sentinels}), anchor="day").encode(
+        pa.table({"day": days[:2], "x": [days[0], days[1] + dt.timedelta(4)]})
+    )
+    assert z.matrix[1, 0] - z.matrix[0, 0] > 1.5
