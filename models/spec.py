@@ -51,8 +51,8 @@ class Spec:
 
     @property
     def numbers_only(self) -> bool:
-        """Whether no cell has more than two levels: numbers, whether they are there, and what never varies."""
-        return max(self.levels) <= 2
+        """Whether no category has more than two values, beside null: numbers, whether they are there, and booleans."""
+        return max(self.levels) <= 3
 
     @property
     def number_slots(self) -> tuple[int, ...]:

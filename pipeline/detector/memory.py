@@ -46,7 +46,7 @@ class Memory:
 
 
 def _plain(matrix: np.ndarray, spec: Spec) -> np.ndarray:
-    """Rows whose squared Euclidean distance is the memory's: clipped numbers, then scaled one-hot categories."""
+    """Rows whose squared Euclidean distance is the memory's: numbers drawn in, then scaled one-hot categories."""
     numbers = np.nan_to_num(matrix[:, list(spec.number_slots)], nan=0.0)
     size = np.abs(numbers)
     beyond = np.sign(numbers) * STRAIGHT * (1.0 + np.log(np.maximum(size / STRAIGHT, 1.0)))

@@ -37,7 +37,7 @@ class Schedule:
         """The steps of the network of `spec` for a window of so many records."""
         if spec.blunt:
             return min(self.steps, BLUNT_STEPS)
-        return min(self.steps, max(self.fewest, records // 12)) if spec.scaled else self.steps
+        return min(self.steps, max(self.fewest, records // 12)) if spec.model == "ensemble" else self.steps
 
 
 SCHEDULES = {

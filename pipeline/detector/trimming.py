@@ -58,7 +58,7 @@ def suspects(matrix: np.ndarray, spec: Spec, reach: np.ndarray, seed: int) -> np
     """
     numbers = _plain(matrix, spec)[:, : len(spec.number_slots)]
     nobody = np.zeros(len(matrix), dtype=bool)
-    if len(matrix) < FEWEST_RECORDS or max(spec.levels) > 2 or not numbers.any():
+    if len(matrix) < FEWEST_RECORDS or not spec.numbers_only or not numbers.any():
         return nobody
     isolation = _isolation(numbers, seed)
     measures = (isolation, np.log(np.maximum(reach, SMALLEST)), _log_mahalanobis(numbers, isolation))

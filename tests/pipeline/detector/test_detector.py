@@ -29,7 +29,7 @@ BESIDE: dict[str, tuple[Any, bool]] = {
     "nothing at all": (pa.nulls(N, pa.float64()), True),
     "a clock": (pa.array(DRAW.integers(0, 86_400, N), pa.int32()).cast(pa.time32("s")), True),
     "a date": (pa.array(DRAW.integers(0, 900, N), pa.int32()).cast(pa.date32()), True),
-    "a boolean": (DRAW.random(N) < 0.5, False),
+    "a boolean": (DRAW.random(N) < 0.5, True),
     "a category of three": (DRAW.choice(["x", "y", "z"], N), False),
     "a category of nine": (DRAW.choice(list("abcdefghi"), N), False),
 }
