@@ -14,7 +14,7 @@ from models import Spec
 from models.losses import SMALLEST_LOG_SCALE
 from pipeline.detector.closeness import Closeness
 from pipeline.detector.codes import Companion
-from pipeline.detector.detector import Detector
+from pipeline.detector.detector import Detector, Scores
 from pipeline.detector.made_up import fresh_keys, pseudonyms, texts_like, typed
 from pipeline.encoding import Encoder
 from pipeline.encoding.categories import CategoricalEncoder
@@ -72,7 +72,7 @@ class Synthesis:
                     "ask for fewer rows or train on a wider window"
                 )
             table = self._candidates(min(2 * (count - found) + 100, AT_ONCE), sensitive)
-            scores = self._detector.score(table)
+            scores = self._scored(table)
             probable, allowed = scores.p_value > rate, self.closeness.allowed(scores.matrix)
             drawn, found = drawn + table.num_rows, found + int((probable & allowed).sum())
             improbable, too_close = improbable + int((~probable).sum()), too_close + int((probable & ~allowed).sum())
@@ -81,6 +81,13 @@ class Synthesis:
         table = pa.concat_tables([each for each, _ in kept]).slice(0, count)
         matrix = np.concatenate([each for _, each in kept])[:count]
         return Synthetic(self._hidden(table, sensitive), matrix, drawn, improbable, too_close)
+
+    def _scored(self, table: pa.Table) -> Scores:
+        """Scores to which a text's form does not count: a made-up one has letters that the window never had."""
+        encoded = self.encoder.encode(table)
+        texts = [at for at, name in enumerate(self.encoder.columns) if name in self._texts]
+        encoded.events[:, texts] = False
+        return self._detector.score_encoded(encoded)
 
     def _candidates(self, count: int, sensitive: Collection[str]) -> pa.Table:
         vae, champion = self._companion.vae, self._detector.network.spec
