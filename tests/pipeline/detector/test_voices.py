@@ -101,7 +101,7 @@ def loud(spec: Spec, surprise: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("model", ["ensemble", "autoencoder", "vae"])
 def test_among_categories_the_loudest_column_is_heard(model: str) -> None:
-    spec = Spec(model, (1,) * COLUMNS, (0, 0, 3, 0, 0), tuple(range(COLUMNS)), scaled=model == "ensemble")
+    spec = Spec(model, (1,) * COLUMNS, (0, 0, 4, 0, 0), tuple(range(COLUMNS)), scaled=model == "ensemble")
     surprise = np.abs(records(50)[:, :COLUMNS]) * 5
     np.testing.assert_allclose(loud(spec, surprise), log_sum_exp(surprise))
 
