@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from pipeline.detector.canaries import Canaries, make_canaries
 from pipeline.detector.detector import Detector
+from pipeline.detector.points import one_hot
 from pipeline.detector.reasons import explain
 from pipeline.encoding import Encoder
 
@@ -56,6 +57,7 @@ def plain(encoder: Encoder, table: pa.Table) -> np.ndarray:
     """Records as both baselines see them, float64 (n, width): numbers clipped, a missing one as 0, and one-hot levels.
 
     Beside the numbers of a column stands whether they are missing; a level that was never seen has a place of its own.
+    These are no `points`: a covariance has to see what is missing, and weighs a level by how often it comes.
     """
     matrix = encoder.encode(table).matrix
     parts: list[np.ndarray] = []
@@ -70,8 +72,7 @@ def plain(encoder: Encoder, table: pa.Table) -> np.ndarray:
             parts += [np.clip(np.nan_to_num(each, nan=0.0), -REACH, REACH) for each in numbers]
             parts.append(np.isnan(numbers[0][:, :1]))
         else:
-            levels = matrix[:, encoder.starts[cells[0]]].astype(int) + 1
-            parts.append(np.eye(encoder.cells[cells[0]].levels + 1)[levels])
+            parts.append(one_hot(matrix[:, encoder.starts[cells[0]]], encoder.cells[cells[0]].levels))
     return np.concatenate(parts, axis=1, dtype=np.float64)
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 
+from pipeline.detector.points import points
 from pipeline.encoding import Encoder
 
 SHARED = 5
@@ -53,22 +54,21 @@ class Closeness:
     def nearest(self, matrix: np.ndarray, different: bool = False) -> np.ndarray:
         """The distance of each record (n, slots) to the nearest of the window or, if `different`, to the nearest that
         is not the same, float64 (n,); infinite if there is none."""
-        own = self._plain(matrix)
+        own = self._points(matrix)
         square = (own**2).sum(axis=1)[:, None]
         least = np.full(len(matrix), np.inf)
         for start in range(0, len(self._window), BLOCK):
-            there = self._plain(self._window[start : start + BLOCK])
+            there = self._points(self._window[start : start + BLOCK])
             apart = square - 2.0 * own @ there.T + (there**2).sum(axis=1)
             if different:
                 apart[apart < SAME] = np.inf
             least = np.minimum(least, apart.min(axis=1))
         return np.asarray(np.sqrt(np.maximum(least, 0.0)))
 
-    def _plain(self, matrix: np.ndarray) -> np.ndarray:
-        """float64 rows whose squared Euclidean distance is the one meant: numbers, then scaled one-hot levels."""
-        numbers = np.clip(np.nan_to_num(matrix[:, self._numbers], nan=0.0), -REACH, REACH)
-        levels = [np.eye(n + 1)[matrix[:, at].astype(int) + 1] * 0.5**0.5 for at, n in self._levels]
-        return np.concatenate([numbers, *levels], axis=1, dtype=np.float64)
+    def _points(self, matrix: np.ndarray) -> np.ndarray:
+        """float64 rows whose squared Euclidean distance is the one meant."""
+        numbers = np.clip(np.nan_to_num(matrix[:, self._numbers], nan=0.0), -REACH, REACH).astype(np.float64)
+        return points(numbers, [(matrix[:, at], levels) for at, levels in self._levels])
 
     def _keys(self, matrix: np.ndarray) -> list[bytes]:
         """What is the same for records that are equal in every column that counts."""

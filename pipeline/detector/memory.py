@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from models import Spec
+from models.layers import STRAIGHT
+from pipeline.detector.points import points
 
-STRAIGHT = 5.0
-MISMATCH = 1.0
 BLOCK = 2_048
 
 
@@ -22,8 +22,8 @@ class Memory:
         self.rows = rows
         self.distrust = np.zeros(len(rows)) if distrust is None else distrust
         self.spec = spec
-        self._plain = _plain(rows, spec)
-        self._square = (self._plain**2).sum(axis=1) + self.distrust
+        self._points = as_remembered(rows, spec)
+        self._square = (self._points**2).sum(axis=1) + self.distrust
 
     def distances(self, matrix: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
         """Squared distance of each row of `matrix` (n, slots) to its nearest remembered record, float64 (n,).
@@ -34,24 +34,21 @@ class Memory:
         found = np.empty(len(matrix))
         for start in range(0, len(matrix), BLOCK):
             part = slice(start, start + BLOCK)
-            plain = _plain(matrix[part], self.spec)
-            square = self._square - 2.0 * plain @ self._plain.T
+            here = as_remembered(matrix[part], self.spec)
+            square = self._square - 2.0 * here @ self._points.T
             if own is not None:
                 there = np.flatnonzero(own[part] >= 0)
                 square[there, own[part][there]] = np.inf
             # Taken anew for the nearest: what is left of the sum above may be nothing but rounding.
             nearest = square.argmin(axis=1)
-            found[part] = ((plain - self._plain[nearest]) ** 2).sum(axis=1) + self.distrust[nearest]
+            found[part] = ((here - self._points[nearest]) ** 2).sum(axis=1) + self.distrust[nearest]
         return found
 
 
-def _plain(matrix: np.ndarray, spec: Spec) -> np.ndarray:
-    """Rows whose squared Euclidean distance is the memory's: numbers drawn in, then scaled one-hot categories."""
+def as_remembered(matrix: np.ndarray, spec: Spec) -> np.ndarray:
+    """Rows of `matrix` (n, slots) whose squared Euclidean distance is the memory's, float32 (n, width)."""
     numbers = np.nan_to_num(matrix[:, list(spec.number_slots)], nan=0.0)
     size = np.abs(numbers)
     beyond = np.sign(numbers) * STRAIGHT * (1.0 + np.log(np.maximum(size / STRAIGHT, 1.0)))
-    parts = [np.where(size > STRAIGHT, beyond, numbers).astype(np.float32)]
-    for cell in spec.category_cells:
-        codes = matrix[:, spec.starts[cell]].astype(int) + 1
-        parts.append(np.eye(spec.levels[cell] + 1, dtype=np.float32)[codes] * np.float32((MISMATCH / 2) ** 0.5))
-    return np.concatenate(parts, axis=1)
+    drawn_in = np.where(size > STRAIGHT, beyond, numbers).astype(np.float32)
+    return points(drawn_in, [(matrix[:, spec.starts[cell]], spec.levels[cell]) for cell in spec.category_cells])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from models import Spec
-from pipeline.detector.memory import _plain
+from pipeline.detector.memory import as_remembered
 
 REFERENCE = 1_000
 NEIGHBOURS = 0.1
@@ -35,7 +35,7 @@ def reaches(matrix: np.ndarray, spec: Spec, seed: int) -> np.ndarray:
     It is the k-th neighbour's (Ramaswamy et al. 2000) with k beyond the size of most clumps of anomalies, which would
     vouch for each other, taken among a thousand records drawn at random. Distances are the memory's.
     """
-    rows = _plain(matrix, spec)
+    rows = as_remembered(matrix, spec)
     drawn = rows[np.random.default_rng(seed).permutation(len(rows))[:REFERENCE]]
     nth = min(max(round(NEIGHBOURS * len(drawn)), FEWEST_NEIGHBOURS), len(drawn) - 1)
     square = (drawn**2).sum(axis=1)
@@ -56,7 +56,7 @@ def suspects(matrix: np.ndarray, spec: Spec, reach: np.ndarray, seed: int) -> np
     Nothing is set aside from a table with categories, where what is rare is seldom wrong, nor from a tiny window. The
     calibration keeps all records: left out, the honest ones among the suspects would raise the false-alarm rate.
     """
-    numbers = _plain(matrix, spec)[:, : len(spec.number_slots)]
+    numbers = as_remembered(matrix, spec)[:, : len(spec.number_slots)]
     nobody = np.zeros(len(matrix), dtype=bool)
     if len(matrix) < FEWEST_RECORDS or not spec.numbers_only or not numbers.any():
         return nobody

@@ -1,0 +1,25 @@
+"""Encoded records as points, for whatever measures how far they are from each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+MISMATCH = 1.0
+
+
+def points(numbers: np.ndarray, categories: Iterable[tuple[np.ndarray, int]]) -> np.ndarray:
+    """Rows whose squared Euclidean distance is that of `numbers` (n, width) and `MISMATCH` for each level that differs.
+
+    `categories` are the levels (n,) of each category, -1 where never seen, and how many there are. The dtype is that of
+    `numbers`.
+    """
+    side = numbers.dtype.type((MISMATCH / 2) ** 0.5)
+    marks = [one_hot(levels, count).astype(numbers.dtype) * side for levels, count in categories]
+    return np.concatenate([numbers, *marks], axis=1)
+
+
+def one_hot(levels: np.ndarray, count: int) -> np.ndarray:
+    """A mark in one of `count` + 1 places for each of `levels` (n,), the first for what was never seen, float32."""
+    return np.asarray(np.eye(count + 1, dtype=np.float32)[levels.astype(int) + 1])
