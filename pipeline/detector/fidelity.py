@@ -169,19 +169,12 @@ def _association(one: _Series, other: _Series) -> tuple[Association, float]:
         return "correlation_ratio", _correlation_ratio(left, right)
     if other.levels:
         return "correlation_ratio", _correlation_ratio(right, left)
-    return "spearman", float(np.corrcoef(stats.rankdata(left), stats.rankdata(right))[0, 1])
+    return "spearman", float(stats.spearmanr(left, right).statistic)
 
 
 def _cramers_v(one: _Series, other: _Series) -> float:
-    """Square root of chi-squared over n min(rows - 1, columns - 1) (Cramér 1946, section 21.9)."""
-    table = np.zeros((one.levels, other.levels))
-    np.add.at(table, (one.values.astype(int), other.values.astype(int)), 1)
-    table = table[table.any(axis=1)][:, table.any(axis=0)]
-    if min(table.shape) < 2:
-        return float("nan")
-    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
-    chi_squared = ((table - expected) ** 2 / expected).sum()
-    return float(np.sqrt(chi_squared / table.sum() / (min(table.shape) - 1)))
+    counts = stats.contingency.crosstab(one.values, other.values).count
+    return float(stats.contingency.association(counts, method="cramer")) if min(counts.shape) > 1 else np.nan
 
 
 def _correlation_ratio(levels: np.ndarray, values: np.ndarray) -> float:
