@@ -46,7 +46,7 @@ def score_batch(
         return ScoredBatch(scores.score, p_value, [], counted)
     records = accepted.take(pa.array(flagged))
     threshold = detector.threshold(refresh.before(rate))
-    reasons = explain(detector, records)
+    reasons = explain(detector, records, scores.take(flagged))
     keys = record_keys(records, monitor.primary_key)
     found = [
         Anomaly(

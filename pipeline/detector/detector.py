@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,10 @@ class Scores:
     surprise: np.ndarray
     events: np.ndarray
     matrix: np.ndarray
+
+    def take(self, rows: np.ndarray) -> Scores:
+        """The scores of the records at `rows` (k,), in that order."""
+        return Scores(*(getattr(self, each.name)[rows] for each in fields(self)))
 
 
 class Detector:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.detector import Detector, Scores, network
+from pipeline.detector import Detector, Scores, explain, network
 from pipeline.errors import RefusedData
 from pipeline.monitor import Monitor
 from pipeline.scoring import ScoredBatch, score_batch
@@ -87,6 +88,36 @@ def test_p18_an_anomaly_says_what_was_seen_and_what_was_expected(detector: Detec
     customer = stranger.contributions[0]
     assert (customer.column_name, customer.observed, customer.reason) == ("customer", "MARKER", "unseen_category")
     assert customer.expected in ("Ann", "Bob")
+
+
+def test_an_anomaly_is_scored_once_and_explained_as_if_it_were_alone(
+    detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score, scored = detector.score, []
+
+    def counted(table: pa.Table) -> Scores:
+        scored.append(len(table))
+        return score(table)
+
+    monkeypatch.setattr(detector, "score", counted)
+    found = score_batch(monitor(), PARTITION, detector, planted(), rate=0.1)
+    assert scored == [100]
+
+    flagged = np.flatnonzero(found.p_value <= 0.1)
+    alone = explain(detector, planted().take(pa.array(flagged)))
+    assert 2 < len(flagged) == len(found.anomalies)
+    for anomaly, expected in zip(found.anomalies, alone, strict=True):
+        for one, other in zip(anomaly.contributions, expected, strict=True):
+            assert one.share == pytest.approx(other.share, abs=1e-6)
+            assert replace(one, share=other.share) == other
+
+
+def test_scores_are_taken_of_the_records_asked_for_in_their_order(detector: Detector) -> None:
+    scores, rows = detector.score(planted()), np.array([8, 3, 5])
+    taken, anew = scores.take(rows), detector.score(planted().take(pa.array(rows)))
+    for each in fields(Scores):
+        np.testing.assert_array_equal(getattr(taken, each.name), getattr(scores, each.name)[rows])
+        np.testing.assert_allclose(getattr(taken, each.name), getattr(anew, each.name), rtol=1e-4, atol=1e-6)
 
 
 def test_p15_batches_of_other_sizes_find_the_same_anomalies(detector: Detector, scored: ScoredBatch) -> None:
