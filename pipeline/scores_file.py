@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import FailedMachinery
+from pipeline.whole_file import whole
 
 Write = Callable[[pa.Table, np.ndarray, np.ndarray], None]
 
@@ -24,23 +24,14 @@ def scores_writer(path: Path | None, primary_key: Sequence[str]) -> Iterator[Wri
     if path is None:
         yield lambda accepted, score, p_value: None
         return
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with ExitStack() as open_file:
-            writer: list[pq.ParquetWriter] = []
+    with whole(path) as partial, ExitStack() as open_file:
+        writer: list[pq.ParquetWriter] = []
 
-            def write(accepted: pa.Table, score: np.ndarray, p_value: np.ndarray) -> None:
-                table = accepted.select(list(primary_key)).append_column("score", pa.array(score))
-                table = table.append_column("p_value", pa.array(p_value))
-                if not writer:
-                    writer.append(open_file.enter_context(pq.ParquetWriter(partial, table.schema)))
-                writer[0].write_table(table)
+        def write(accepted: pa.Table, score: np.ndarray, p_value: np.ndarray) -> None:
+            table = accepted.select(list(primary_key)).append_column("score", pa.array(score))
+            table = table.append_column("p_value", pa.array(p_value))
+            if not writer:
+                writer.append(open_file.enter_context(pq.ParquetWriter(partial, table.schema)))
+            writer[0].write_table(table)
 
-            yield write
-        if partial.exists():
-            partial.replace(path)
-    except OSError as error:
-        raise FailedMachinery(f"{path}: the scores could not be written: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+        yield write

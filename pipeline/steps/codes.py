@@ -6,17 +6,16 @@ Neither changes what is known of a partition, so neither leaves a row in `runs`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import ConfigurationError, CorruptBundle, FailedMachinery, RefusedData
+from pipeline.errors import ConfigurationError, CorruptBundle, RefusedData
 from pipeline.monitor import Monitor
 from pipeline.settings import Settings
 from pipeline.steps.checking import Checking
 from pipeline.steps.house import House, Progress
+from pipeline.whole_file import whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -261,17 +260,3 @@ def _write(table: pa.Table, path: Path, suffix: str) -> None:
         import pyarrow.csv as csv
 
         csv.write_csv(table, path)
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A path to write to, which becomes `path` when the block ends well; FailedMachinery when it cannot be written."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    except OSError as error:
-        raise FailedMachinery(f"{path}: could not be written: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)

@@ -68,7 +68,7 @@ def test_p28_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> N
 def test_p28_a_place_that_cannot_be_written_is_failed_machinery(tmp_path: Path, folder: str) -> None:
     (tmp_path / "a-file").write_text("")
     path = tmp_path / folder / "scores.parquet"
-    message = f"{folder}/scores.parquet: the scores could not be written: "
+    message = f"{folder}/scores.parquet: could not be written: "
     with pytest.raises(FailedMachinery, match=message), scores_writer(path, ["id"]) as write:
         write(*batch(0))
     assert [each.name for each in tmp_path.iterdir()] == ["a-file"]
@@ -85,6 +85,13 @@ def test_p28_a_full_disk_is_failed_machinery_and_leaves_nothing(
     message = "could not be written: No space left on device"
     with pytest.raises(FailedMachinery, match=message), scores_writer(path, ["id"]) as write:
         write(*batch(0))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_p28_what_a_killed_run_left_is_not_taken_for_scores(tmp_path: Path) -> None:
+    (tmp_path / ".scores.parquet.partial").write_text("half of it")
+    with scores_writer(tmp_path / "scores.parquet", ["id"]):
+        pass
     assert list(tmp_path.iterdir()) == []
 
 
