@@ -68,13 +68,9 @@ class Registry:
         content = _pack(monitor, manifest, arrays)
         sha256 = hashlib.sha256(content).hexdigest()
         path = self._path(monitor, f"{through}-{sha256[:8]}")
-        try:
+        with _machinery(f"{monitor}: bundle {path.stem} could not be written"):
             if not (path.exists() and _digest(path) == sha256):
                 _write(path, content)
-        except OSError as error:
-            raise FailedMachinery(
-                f"{monitor}: bundle {path.stem} could not be written: {error.strerror or error}"
-            ) from error
         return Saved(path.stem, sha256, path)
 
     def load(self, monitor: str, version: str, sha256: str) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -83,23 +79,8 @@ class Registry:
         Raises CorruptBundle when the file is missing, is not the one that was saved or holds anything but numbers;
         FailedMachinery when the disk does not answer.
         """
-        path = self._path(monitor, version)
-        try:
-            content = _read(path)
-        except FileNotFoundError:
-            raise _corrupt(monitor, version, "is missing") from None
-        except OSError as error:
-            raise FailedMachinery(
-                f"{monitor}: bundle {version} could not be read: {error.strerror or error}"
-            ) from error
-        if len(content) > MAX_BYTES:
-            raise _corrupt(monitor, version, f"is larger than {MAX_BYTES} bytes")
-        if not hmac.compare_digest(hashlib.sha256(content).hexdigest().encode(), sha256.encode()):
-            raise _corrupt(monitor, version, "is not the one that was saved: its SHA-256 differs")
-        try:
-            return _unpack(content)
-        except Exception as error:  # whatever a crafted file provokes in its parsers, it is the file's fault
-            raise _corrupt(monitor, version, f"cannot be read: {' '.join(str(error).split())}") from error
+        mend = f"go back with `tablewatch rollback {monitor}` or train anew with `tablewatch train {monitor}`"
+        return _load(self._path(monitor, version), sha256, f"{monitor}: bundle {version}", mend)
 
     def save_companion(
         self, monitor: str, version: str, width: int, manifest: Mapping[str, Any], arrays: Mapping[str, Array]
@@ -111,13 +92,9 @@ class Registry:
         content = _pack(monitor, manifest, arrays)
         path = self._path(monitor, version)
         path = path.with_name(f"{version}.codes-{width}.{hashlib.sha256(content).hexdigest()}.npz")
-        try:
+        with _machinery(f"{monitor}: companion {path.name} could not be written"):
             if self._companion(monitor, version, width) is None:
                 _write(path, content)
-        except OSError as error:
-            raise FailedMachinery(
-                f"{monitor}: companion {path.name} could not be written: {error.strerror or error}"
-            ) from error
 
     def load_companion(self, monitor: str, version: str, width: int) -> tuple[dict[str, Any], dict[str, Array]] | None:
         """The companion's manifest and arrays, None if there is none yet.
@@ -128,19 +105,8 @@ class Registry:
         path = self._companion(monitor, version, width)
         if path is None:
             return None
-        mend = f"{monitor}: delete the companion {path}; it is trained again when it is next needed"
-        try:
-            content = _read(path)
-        except OSError as error:
-            raise FailedMachinery(
-                f"{monitor}: companion {path.name} could not be read: {error.strerror or error}"
-            ) from error
-        if not hmac.compare_digest(hashlib.sha256(content).hexdigest(), path.name.split(".")[-2]):
-            raise CorruptBundle(f"{mend} (it is not the one that was saved: its SHA-256 differs)")
-        try:
-            return _unpack(content)
-        except Exception as error:  # as in `load`
-            raise CorruptBundle(f"{mend} (it cannot be read: {' '.join(str(error).split())})") from error
+        mend = f"delete {path}: it is trained again when it is next needed"
+        return _load(path, path.name.split(".")[-2], f"{monitor}: companion {path.name}", mend)
 
     def _companion(self, monitor: str, version: str, width: int) -> Path | None:
         """The oldest, if two processes trained one at the same time: all then go on with the same."""
@@ -158,11 +124,29 @@ class Registry:
         return self._bundles / monitor / f"{version}.npz"
 
 
-def _corrupt(monitor: str, version: str, why: str) -> CorruptBundle:
-    return CorruptBundle(
-        f"{monitor}: bundle {version} {why}; go back with `tablewatch rollback {monitor}`"
-        f" or train anew with `tablewatch train {monitor}`"
-    )
+@contextmanager
+def _machinery(failed: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FailedMachinery(f"{failed}: {error.strerror or error}") from error
+
+
+def _load(path: Path, sha256: str, what: str, mend: str) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The manifest and the arrays in a file whose digest is `sha256`; `what` it is and the `mend` are for errors."""
+    with _machinery(f"{what} could not be read"):
+        try:
+            content = _read(path)
+        except FileNotFoundError:
+            raise CorruptBundle(f"{what} is missing; {mend}") from None
+    if len(content) > MAX_BYTES:
+        raise CorruptBundle(f"{what} is larger than {MAX_BYTES} bytes; {mend}")
+    if not hmac.compare_digest(hashlib.sha256(content).hexdigest().encode(), sha256.encode()):
+        raise CorruptBundle(f"{what} is not the one that was saved: its SHA-256 differs; {mend}")
+    try:
+        return _unpack(content)
+    except Exception as error:  # whatever a crafted file provokes in its parsers, it is the file's fault
+        raise CorruptBundle(f"{what} cannot be read: {' '.join(str(error).split())}; {mend}") from error
 
 
 def _pack(monitor: str, manifest: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:

@@ -67,7 +67,9 @@ def test_a_damaged_companion_is_not_read_and_the_mend_is_named(bundles: Registry
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(CorruptBundle, match=f"flights: delete the companion {path}.*SHA-256 differs"):
+    with pytest.raises(
+        CorruptBundle, match=f"flights: companion {path.name} is not .*SHA-256 differs; delete {path}: "
+    ):
         bundles.load_companion("flights", VERSION, 8)
 
 
