@@ -11,6 +11,8 @@ from pipeline.calibration import TailSurprise, log_sum_exp
 from pipeline.detector.memory import Memory
 from pipeline.detector.network import Network
 
+MODESTY = 1.5
+
 
 @dataclass
 class ColumnVoice:
@@ -67,13 +69,14 @@ def _by_column(spec: Spec, cells: list[TailSurprise], errors: np.ndarray) -> np.
     """(n, columns) from one member's errors (n, cells): a column's surprise is that of its most surprising cell.
 
     An error in nats is a surprise by itself, on the network's word; held-out errors tell what the word is worth. The
-    lesser of the two counts: what the network finds likely is no surprise for being rare, nor the other way round.
+    lesser of the two counts: what the network finds likely is no surprise for being rare, nor the other way round. Of
+    levels the word counts `MODESTY` times, as a network that is trained to guess them is less sure than it could be.
     """
     found = np.zeros((len(errors), spec.column_count))
     for tail, error, column, levels in zip(cells, errors.T, spec.columns, spec.levels, strict=True):
         surprise = tail(error)
         if levels or spec.scaled:
-            surprise = np.minimum(surprise, error)
+            surprise = np.minimum(surprise, error * (MODESTY if levels else 1.0))
         found[:, column] = np.maximum(found[:, column], surprise)
     return found
 

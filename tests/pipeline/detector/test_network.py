@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -43,8 +44,14 @@ def test_plain_models_see_the_whole_record(model: str) -> None:
 
 @pytest.mark.parametrize(("records", "steps"), [(20, 500), (6_000, 500), (12_000, 1_000), (10**6, 2_000)])
 def test_a_network_that_learns_scales_takes_fewer_steps_on_a_small_window(records: int, steps: int) -> None:
-    assert Schedule(2_000, 256, 3e-3).steps_for(SPECS["ensemble"], records) == steps
-    assert Schedule(60, 64, 3e-3).steps_for(SPECS["ensemble"], records) == 60
+    assert Schedule(2_000, 256, 3e-3).steps_for(SPECS["wide"], records) == steps
+    assert Schedule(60, 64, 3e-3).steps_for(SPECS["wide"], records) == 60
+
+
+@pytest.mark.parametrize(("records", "steps"), [(20, 1_000), (9_000, 1_500), (12_000, 2_000), (10**6, 2_000)])
+def test_relations_between_categories_take_twice_the_steps(records: int, steps: int) -> None:
+    spec = replace(SPECS["ensemble"], levels=(0, 4, 0, 2, 0))
+    assert Schedule(2_000, 256, 3e-3).steps_for(spec, records) == steps
 
 
 @pytest.mark.parametrize("records", [20, 10**6])
