@@ -6,145 +6,35 @@ here, so that no secret sits in the value. docs/monitor.md is the reference of e
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
 import re
-import zoneinfo
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, SkipJsonSchema
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic_core import core_schema
 
-from pipeline import monitor_file
 from pipeline.errors import ConfigurationError
-from pipeline.monitor_file import did_you_mean, nearest, one_line
-from pipeline.results import Severity
+from pipeline.monitor_file import did_you_mean, one_line, read
+from pipeline.monitor_problems import check
+from pipeline.monitor_values import Connection, Cron, Endpoints, ExpectationItem, Names, Section, Text, Zone, refuse
+from pipeline.monitor_values import Expectation as Expectation
 
 Kind = Literal["numeric", "categorical", "boolean", "datetime", "clock", "text"]
 
 _NAME = r"^[a-z][a-z0-9_]{0,62}$"
-_EXPECTATION = r"^expect_[a-z0-9_]+$"
-_EXPECTATION_ITEM = {
-    "type": "object",
-    "patternProperties": {_EXPECTATION: {"type": "object", "description": "The expectation's arguments."}},
-    "properties": {"severity": {"enum": ["error", "warning"], "default": "error"}},
-    "additionalProperties": False,
-    "minProperties": 1,
-    "maxProperties": 2,
-    "if": {"maxProperties": 1},
-    "then": {"not": {"required": ["severity"]}},
-    "else": {"required": ["severity"]},
-}
 
 
-def _refuse(message: str, *path: int | str) -> NoReturn:
-    """Refuses a value in words of ours; `path` leads from the value under validation to the culprit in it."""
-    raise PydanticCustomError("refused", "{message}", {"message": message, "path": path})
-
-
-def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
-    seen: set[str] = set()
-    for position, value in enumerate(values):
-        if value in seen:
-            _refuse(f"{value!r} is listed twice; keep one", position)
-        seen.add(value)
-    return values
-
-
-def _cron(text: str) -> str:
-    from croniter import croniter  # type: ignore[import-untyped]
-
-    # Narrower than croniter, which also takes seconds, years and, with "R", a time that differs at every reading.
-    item = r"(\*|\d{1,2}|[a-z]{3})"
-    if not re.fullmatch(rf"{item}([-/,]{item})*( +{item}([-/,]{item})*){{4}}", text, re.IGNORECASE):
-        _refuse(f"{text!r} is not cron text: write minute, hour, day, month and weekday, such as '0 2 * * *'")
-    try:
-        croniter(text, dt.datetime(2000, 1, 1)).get_next()
-    except (ValueError, KeyError) as error:
-        _refuse(f"{text!r} is not cron text that ever comes: {error}")
-    return text
-
-
-def _zone(name: str) -> str:
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        close = nearest(name, zoneinfo.available_timezones())
-        _refuse(
-            f"unknown timezone {name!r}; {f'did you mean {close!r}?' if close else 'write one such as Europe/Zurich'}"
-        )
-    return name
-
-
-def _connection(text: str) -> str:
-    # The text may hold a password, so no message repeats it.
-    if not re.match(r"[a-z][a-z0-9+.-]*://|airflow:.|\$\{", text):
-        _refuse("the connection must be an ibis URL such as postgres://${DB_USER}@host/db, airflow:NAME, or ${NAME}")
-    return text
-
-
-def _endpoint(name: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        _refuse("an endpoint is a name such as ops, whose URL is in TABLEWATCH_ALERTS__OPS and never in this file")
-    return name
-
-
-def _unfold(item: Any) -> Any:
-    """An expectation as a file writes it, `{expect_...: {...}, severity: ...}`, as the fields of Expectation."""
-    if isinstance(item, Expectation):
-        return item
-    if not isinstance(item, dict) or not item:
-        _refuse("an expectation is written {expect_...: {column: ...}, severity: error}")
-    names = [key for key in item if key != "severity"]
-    for name in names:
-        if not re.fullmatch(_EXPECTATION, name):
-            _refuse(f"{name!r} is neither severity nor a name that begins with 'expect_'", name)
-    if len(names) != 1:
-        _refuse(f"one item holds one expectation, not {len(names)}; begin each with '-'", *names[1:2])
-    kwargs = item[names[0]]
-    if not isinstance(kwargs, dict):
-        _refuse(f"{names[0]!r} must hold its arguments, such as {{column: ...}}, or {{}} for none", names[0])
-    if "severity" in kwargs:
-        _refuse("severity stands beside the expectation, not among its arguments", names[0], "severity")
-    return {"name": names[0], "kwargs": kwargs} | {key: item[key] for key in ("severity",) if key in item}
-
-
-def _fold(expectation: Expectation) -> dict[str, Any]:
-    return {expectation.name: expectation.kwargs, "severity": expectation.severity}
-
-
-Text = Annotated[str, Field(min_length=1)]
-Names = Annotated[tuple[Text, ...], AfterValidator(_distinct), Field(json_schema_extra={"uniqueItems": True})]
-Cron = Annotated[str, AfterValidator(_cron)]
-Endpoint = Annotated[str, AfterValidator(_endpoint)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_by_name=True, hide_input_in_errors=True
-    )
-
-
-class SourceConfig(_Section):
+class SourceConfig(Section):
     """Where the records are: a table behind a connection, or files."""
 
     model_config = ConfigDict(
         json_schema_extra={"oneOf": [{"required": ["connection", "table"]}, {"required": ["files"]}]}
     )
 
-    connection: Annotated[str, AfterValidator(_connection)] | None = Field(default=None, repr=False)
+    connection: Connection | None = Field(default=None, repr=False)
     """An ibis URL (postgres://..., duckdb://file) or airflow:NAME; ${NAME} is read from the environment."""
     table: Text | None = None
     """The table's name in the connection."""
@@ -154,22 +44,22 @@ class SourceConfig(_Section):
     @model_validator(mode="after")
     def _one_source(self) -> SourceConfig:
         if self.table and self.files:
-            _refuse("source names both a table and files; keep one", "files")
+            refuse("source names both a table and files; keep one", "files")
         if not self.table and not self.files:
-            _refuse("source names neither a table nor files; write table: with connection:, or files:")
+            refuse("source names neither a table nor files; write table: with connection:, or files:")
         if self.table and not self.connection:
-            _refuse("source.table needs a connection; write connection: with an ibis URL", "table")
+            refuse("source.table needs a connection; write connection: with an ibis URL", "table")
         if self.files and self.connection and not self.connection.startswith("duckdb:"):
-            _refuse("source.files are read from disk by DuckDB; remove the connection", "connection")
+            refuse("source.files are read from disk by DuckDB; remove the connection", "connection")
         return self
 
 
-class Columns(_Section):
+class Columns(Section):
     """How columns are treated. All but the excluded, the primary key and the partition's column are modelled."""
 
     exclude: Names = ()
     """Columns that are not modelled."""
-    kinds: dict[Text, Kind] = {}
+    kinds: dict[Text, Kind] = Field(default={})
     """The kind of a column, where the one inferred from its type is not the right one."""
     sensitive: Names = ()
     """Columns whose values are hashed in the store and shown nowhere."""
@@ -179,11 +69,11 @@ class Columns(_Section):
         excluded = set(self.exclude)
         for name in self.kinds:
             if name in excluded:
-                _refuse(f"column {name!r} is both excluded and given a kind; keep one", "kinds", name)
+                refuse(f"column {name!r} is both excluded and given a kind; keep one", "kinds", name)
         return self
 
 
-class Training(_Section):
+class Training(Section):
     """On what, when and how a challenger is trained."""
 
     window: int = Field(default=28, strict=True, ge=1)
@@ -202,11 +92,11 @@ class Training(_Section):
     @model_validator(mode="after")
     def _room_between_rows(self) -> Training:
         if self.min_rows > self.max_rows:
-            _refuse(f"training.min_rows {self.min_rows} is above max_rows {self.max_rows}; lower it", "min_rows")
+            refuse(f"training.min_rows {self.min_rows} is above max_rows {self.max_rows}; lower it", "min_rows")
         return self
 
 
-class Threshold(_Section):
+class Threshold(Section):
     """How many records are flagged: a rate or a budget, not both; a rate of 0.001 if neither is written."""
 
     model_config = ConfigDict(json_schema_extra={"not": {"required": ["false_alarm_rate", "alert_budget"]}})
@@ -223,11 +113,11 @@ class Threshold(_Section):
             return data
         written = [key for key in ("false_alarm_rate", "alert_budget") if data.get(key) is not None]
         if len(written) == 2:
-            _refuse("threshold holds both false_alarm_rate and alert_budget; keep one", "alert_budget")
+            refuse("threshold holds both false_alarm_rate and alert_budget; keep one", "alert_budget")
         return data if written else {**data, "false_alarm_rate": 0.001}
 
 
-class SchemaPolicy(_Section):
+class SchemaPolicy(Section):
     """What happens when the table's columns are not those that the model was trained on."""
 
     new_column: Literal["warn", "refuse"] = "warn"
@@ -236,29 +126,16 @@ class SchemaPolicy(_Section):
     """A column that was there in training and is gone: the partition is refused."""
 
 
-class Expectation(_Section):
-    """A Great Expectations expectation by its snake_case name; a file writes `{name: kwargs, severity: ...}`."""
-
-    name: str = Field(pattern=_EXPECTATION)
-    kwargs: dict[str, Any] = {}
-    severity: Severity = "error"
-
-
-ExpectationItem = Annotated[
-    Expectation, BeforeValidator(_unfold), PlainSerializer(_fold), WithJsonSchema(_EXPECTATION_ITEM)
-]
-
-
-class Alerts(_Section):
+class Alerts(Section):
     """Who is told of incidents, and from which severity on."""
 
-    to: Annotated[tuple[Endpoint, ...], AfterValidator(_distinct)] = ()
+    to: Endpoints = ()
     """Names of endpoints; the URL of `ops` is the environment's TABLEWATCH_ALERTS__OPS."""
     min_severity: Literal["info", "warning", "critical"] = "warning"
     """The least severity that is told."""
 
 
-class Monitor(_Section):
+class Monitor(Section):
     """One watched table. The file's stem is its name; `model_dump(by_alias=True)` has the shape of the file."""
 
     model_config = ConfigDict(title="A monitor of tablewatch")
@@ -275,7 +152,7 @@ class Monitor(_Section):
     primary_key: Names = Field(min_length=1)
     """The columns that tell a record from every other."""
     columns: Columns = Field(default_factory=Columns)
-    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    timezone: Zone = "UTC"
     """The zone of times that are stored without one."""
     schedule: Cron = "0 2 * * *"
     """When to validate and score: cron text."""
@@ -292,7 +169,7 @@ class Monitor(_Section):
         for position, name in enumerate(self.columns.exclude):
             if name in identity:
                 message = f"column {name!r} tells records or partitions apart, so it cannot be excluded; take it out"
-                _refuse(message, "columns", "exclude", position)
+                refuse(message, "columns", "exclude", position)
         return self
 
     @property
@@ -308,7 +185,7 @@ def load(path: Path) -> Monitor:
         raise ConfigurationError(one_line(f"{path.as_posix()}: rename the file; {_name_problem(path.stem)}"))
     if path.suffix != ".yaml":
         raise ConfigurationError(one_line(f"{path.as_posix()}: rename the file to {path.stem}.yaml"))
-    return monitor_file.check(monitor_file.read(path), Monitor, name=path.stem)
+    return check(read(path), Monitor, name=path.stem)
 
 
 def find(name: str, folder: Path) -> Monitor:

@@ -1,4 +1,4 @@
-"""Reads one YAML file into a pydantic model so that each problem names the file, the line and the mend.
+"""Reads one YAML file into a plain value so that each problem names the file, the line and the mend.
 
 Stricter than YAML where YAML surprises: keys are text and written once; no aliases and no tags; `on`, `yes`, dates and
 numbers in base 8 or 60 must be quoted. A float may be written `1e-3`. Knows nothing of monitors.
@@ -12,11 +12,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 from yaml.reader import ReaderError
 
 from pipeline.errors import ConfigurationError
@@ -29,8 +27,6 @@ MAX_PROBLEMS = 20
 
 KeyPath = tuple[int | str, ...]
 Problem = tuple[int, str]
-Sections = dict[KeyPath, set[str]]
-Model = TypeVar("Model", bound=BaseModel)
 
 _TAG = "tag:yaml.org,2002:"
 _TRAPS = {
@@ -48,17 +44,6 @@ _SYNTAX_MENDS = {
     "but got '{'": "quote a text that holds '{' or '}'",
     "while scanning an alias": "quote a text that begins with '*'",
     "while scanning an anchor": "quote a text that begins with '&'",
-}
-_WORDING = {
-    "string_type": "must be text",
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_type": "must be a number",
-    "tuple_type": "must be a list, such as [a, b]",
-    "model_type": "must hold keys with values",
-    "dict_type": "must hold keys with values",
-    "string_too_short": "must not be empty",
-    "too_short": "must not be empty",
 }
 
 
@@ -83,27 +68,12 @@ def read(path: Path) -> Document:
     line = root.start_mark.line + 1 if root else 1
     if not isinstance(root, yaml.MappingNode):
         found = "must hold keys with values, not a list or a single value" if root else "is empty"
-        raise _refusal(path, [(line, f"the file {found}; see docs/monitor.md")])
+        raise refusal(path, [(line, f"the file {found}; see docs/monitor.md")])
     plain = _Plain(loader, {(): line})
     value = plain.value(root, ())
     if plain.problems:
-        raise _refusal(path, plain.problems)
+        raise refusal(path, plain.problems)
     return Document(path, value, plain.lines)
-
-
-def check(document: Document, model: type[Model], **given: Any) -> Model:
-    """The document as a `model`, with fields `given` that no file may write. ConfigurationError, one line a problem."""
-    problems = [
-        (document.line((key,)), f"unknown key {key!r}; the file's own name says it")
-        for key in given.keys() & document.value.keys()
-    ]
-    try:
-        checked = model.model_validate({**document.value, **given}, by_alias=True, by_name=False)
-    except ValidationError as error:
-        problems += _problems(error, document, _known_keys(model, given))
-    if problems:
-        raise _refusal(document.path, problems)
-    return checked
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -125,7 +95,8 @@ def one_line(text: str) -> str:
     return shown if len(text) <= MAX_MESSAGE else shown + "..."
 
 
-def _refusal(path: Path, problems: Iterable[Problem]) -> ConfigurationError:
+def refusal(path: Path, problems: Iterable[Problem]) -> ConfigurationError:
+    """The error of a file: a line a problem, in the order of the file, at most `MAX_PROBLEMS`."""
     lines = [one_line(f"{path.as_posix()} line {line}: {message}") for line, message in sorted(problems)]
     more = [f"{path.as_posix()}: {len(lines) - MAX_PROBLEMS} more problems"] if len(lines) > MAX_PROBLEMS else []
     return ConfigurationError("\n".join(lines[:MAX_PROBLEMS] + more))
@@ -145,7 +116,7 @@ def _text(path: Path) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise _refusal(path, [(line, "not UTF-8 text; save the file as UTF-8")]) from None
+        raise refusal(path, [(line, "not UTF-8 text; save the file as UTF-8")]) from None
 
 
 class _Loader(yaml.SafeLoader):
@@ -176,15 +147,15 @@ def _compose(path: Path, text: str) -> tuple[yaml.Node | None, _Loader]:
         loader = _Loader(text)
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise _refusal(
+        raise refusal(
             path, [(line, f"the character U+{ord(text[error.position]):04X} cannot stand in YAML; remove it")]
         ) from None
     try:
         return loader.get_single_node(), loader
     except yaml.MarkedYAMLError as error:
-        raise _refusal(path, [_syntax_problem(error)]) from error
+        raise refusal(path, [_syntax_problem(error)]) from error
     except (ValueError, OverflowError) as error:
-        raise _refusal(path, [(loader.get_mark().line + 1, f"not YAML: {error}")]) from error
+        raise refusal(path, [(loader.get_mark().line + 1, f"not YAML: {error}")]) from error
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError) -> Problem:
@@ -258,68 +229,3 @@ def _scalar(loader: _Loader, node: yaml.Node) -> str | int | float | bool | None
     if endless or (isinstance(value, int) and abs(value) >= MAX_INTEGER):
         raise ValueError(f"{text!r} is not a number that can be kept")
     return value
-
-
-def _problems(error: ValidationError, document: Document, known: Sections) -> list[Problem]:
-    details = error.errors(include_url=False)
-    misspelt = {_meant(detail["loc"], known) for detail in details if detail["type"] == "extra_forbidden"}
-    problems = []
-    for detail in details:
-        # A key under a wrong name is one problem; that the right one is missing would be the same told twice.
-        if detail["type"] != "missing" or detail["loc"] not in misspelt:
-            culprit = (*detail["loc"], *detail.get("ctx", {}).get("path", ()))
-            problems.append((document.line(culprit), _wording(detail, known)))
-    return problems
-
-
-def _wording(error: ErrorDetails, known: Sections) -> str:
-    """One problem of a model in the words of the file."""
-    kind, found = error["type"], error["input"]
-    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
-    if kind == "refused":
-        return error["msg"]
-    if kind == "extra_forbidden":
-        return _unknown_key(error["loc"], known)
-    if kind == "missing":
-        return f"the key {where!r} is missing; write it"
-    if found is None:
-        return f"{where!r} has no value; give it one or remove the line"
-    if kind == "literal_error":
-        choices = re.findall(r"'([^']*)'", error["ctx"]["expected"])
-        return f"{where!r} cannot be {str(found)[:60]!r}; {did_you_mean(str(found), choices)}"
-    if kind == "string_type" and isinstance(found, bool | int | float):
-        reading = "boolean" if isinstance(found, bool) else "number"
-        return f"{where!r} must be text, but {str(found).lower()} is read as a {reading}; quote it"
-    return f"{where!r} {_WORDING.get(kind) or error['msg'].replace('Input should', 'must')}"
-
-
-def _unknown_key(path: KeyPath, known: Sections) -> str:
-    *around, key = path
-    meant = _meant(path, known)
-    if meant is None or list(meant[:-1]) == around:
-        return f"unknown key {key!r}; {did_you_mean(str(key), known[tuple(around)])}"
-    home = f"under {meant[0]!r}" if meant[:-1] else "at the top level"
-    return f"unknown key {key!r}; it belongs {home}"
-
-
-def _meant(path: KeyPath, known: Sections) -> KeyPath | None:
-    """The path that the writer of an unknown key had in mind: the same key in its own section, or one spelt alike."""
-    *around, key = path
-    home = next((section for section in known if key in known[section]), None)
-    if home is not None:
-        return (*home, key)
-    close = nearest(str(key), known[tuple(around)])
-    return (*around, close) if close else None
-
-
-def _known_keys(model: type[BaseModel], given: Iterable[str]) -> Sections:
-    """The keys that a file may write: at the top level, (), and in each section, (name,)."""
-    sections: Sections = {(): _keys(model) - set(given)}
-    for name, info in model.model_fields.items():
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            sections[(info.alias or name,)] = _keys(info.annotation)
-    return sections
-
-
-def _keys(model: type[BaseModel]) -> set[str]:
-    return {field.alias or name for name, field in model.model_fields.items()}
