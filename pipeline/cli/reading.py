@@ -12,7 +12,7 @@ from pipeline.cli.quiet import working
 from pipeline.cli.screen import count, moment, say, say_json, say_table
 
 if TYPE_CHECKING:
-    from pipeline.reports import Broken, Checked, Diagnosis, Explanation, PartitionLine
+    from pipeline.reports import Anomalies, Broken, Checked, Diagnosis, Explanation, PartitionLine
     from pipeline.store import ModelVersion, StoredAnomaly
 
 BAR = 20
@@ -55,7 +55,7 @@ def anomalies(
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many, the worst ones.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """Show the flagged records and why, the worst first."""
+    """Show the flagged records and why, the worst first; then the quarantined ones."""
     with working("reading"):
         from pipeline import reports
 
@@ -63,16 +63,19 @@ def anomalies(
     if as_json:
         say_json([_anomaly(anomaly) for anomaly in report.found])
         return
-    if not report.found:
-        say(f"{monitor} {partition or ''}".strip() + ": nothing is flagged")
-        return
-    rows = [
-        (each.partition, each.record_key, f"{each.score:.1f}", f"{each.p_value:.2g}", "; ".join(_reasons(each)))
-        for each in report.found
-    ]
-    say_table(("partition", "record", "score", "p-value", "why"), rows, ("score", "p-value"))
+    where = f"{monitor} {partition or ''}".strip()
+    if report.found:
+        rows = [
+            (each.partition, each.record_key, f"{each.score:.1f}", f"{each.p_value:.2g}", "; ".join(_reasons(each)))
+            for each in report.found
+        ]
+        say_table(("partition", "record", "score", "p-value", "why"), rows, ("score", "p-value"))
+    else:
+        say(f"{where}: nothing is flagged")
     if report.total > len(report.found):
         typer.echo(f"{len(report.found)} of {report.total:,}; --limit shows more", err=True)
+    if report.broken:
+        _show_broken(where, report)
 
 
 def explain(
@@ -188,6 +191,24 @@ def _show_flagged(monitor: str, anomaly: StoredAnomaly) -> None:
     ]
     say_table(("column", "observed", "expected", "share", "reason"), rows)
     _show_record(anomaly.record)
+
+
+def _show_broken(where: str, report: Anomalies) -> None:
+    from pipeline.reports import some
+
+    say("")
+    say(f"{where}: {some(report.quarantined, 'record')} quarantined, so not scored")
+    rows = [
+        (
+            each.partition,
+            each.record_key or "(no key)",
+            each.column,
+            "null" if each.value is None else each.value,
+            each.expected,
+        )
+        for each in report.broken
+    ]
+    say_table(("partition", "record", "column", "value", "expected that"), rows)
 
 
 def _show_quarantined(monitor: str, broken: list[Broken]) -> None:

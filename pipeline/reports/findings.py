@@ -45,10 +45,12 @@ class PartitionLine:
 
 @dataclass(frozen=True)
 class Anomalies:
-    """The worst anomalies, with how many there are in all."""
+    """The worst anomalies, the first broken fields of quarantined records, and how many records there are of each."""
 
     found: list[StoredAnomaly]
     total: int
+    broken: list[Broken]
+    quarantined: int
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,10 @@ def partitions(name: str, settings: Settings | None = None) -> list[PartitionLin
 def anomalies(
     name: str, partition: str | None = None, limit: int | None = None, settings: Settings | None = None
 ) -> Anomalies:
-    """The anomalies of one partition (of all), the worst first. ConfigurationError if nothing of it was ever scored."""
+    """The anomalies of one partition (of all), the worst first, and what was quarantined beside them.
+
+    ConfigurationError if nothing of it was ever scored.
+    """
     house = House(settings)
     house.monitor(name)
     states = [s for s in house.store.partition_states(name) if partition in (None, s.partition)]
@@ -87,7 +92,12 @@ def anomalies(
     if not scored:
         # An empty list would read as: nothing is wrong.
         raise ConfigurationError(_not_scored(name, partition, states))
-    return Anomalies(house.store.anomalies(name, partition, limit), sum(state.flagged or 0 for state in scored))
+    return Anomalies(
+        house.store.anomalies(name, partition, limit),
+        sum(state.flagged or 0 for state in scored),
+        _broken(house, name, house.store.quarantine(name, partition, limit)),
+        sum(state.quarantined or 0 for state in scored),
+    )
 
 
 def explain(name: str, key: str, partition: str | None = None, settings: Settings | None = None) -> Explanation:
@@ -98,19 +108,27 @@ def explain(name: str, key: str, partition: str | None = None, settings: Setting
     house = House(settings)
     key = _record_key(house.monitor(name), key)
     flagged = house.store.anomalies(name, partition, record_key=key)
-    quarantined = [_broken(house, name, q) for q in house.store.quarantine(name, partition) if q.record_key == key]
+    quarantined = [q for q in house.store.quarantine(name, partition) if q.record_key == key]
     if not flagged and not quarantined:
         raise ConfigurationError(_not_found(house, name, key, partition))
-    return Explanation(key, flagged, quarantined)
+    return Explanation(key, flagged, _broken(house, name, quarantined))
 
 
-def _broken(house: House, name: str, quarantined: StoredQuarantined) -> Broken:
+def _broken(house: House, name: str, quarantined: list[StoredQuarantined]) -> list[Broken]:
+    """Each with what was expected of it, in words."""
     from pipeline.validation.words import phrase
 
-    kind, column = quarantined.expectation, quarantined.column
-    results = house.store.validations(name, quarantined.partition)
-    kwargs = next((each.kwargs for each in results if (each.expectation, each.column) == (kind, column)), {})
-    return Broken(**vars(quarantined), expected=phrase(kind, kwargs) if kwargs else kind)
+    rules = {
+        (partition, result.expectation, result.column): result.kwargs
+        for partition in dict.fromkeys(each.partition for each in quarantined)
+        for result in house.store.validations(name, partition)
+    }
+    found = []
+    for each in quarantined:
+        kwargs = rules.get((each.partition, each.expectation, each.column))
+        expected = phrase(each.expectation, kwargs) if kwargs else each.expectation
+        found.append(Broken(**vars(each), expected=expected))
+    return found
 
 
 def _line(key: str, rows: int | None, state: PartitionState | None) -> PartitionLine:
