@@ -12,6 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
+LONGEST_KEY = 512  # characters: PostgreSQL refuses an index entry above 2,700 bytes
+
 
 def as_text(value: Any) -> str | None:
     """The text of one value in the table's own units; None for null. Instants are in UTC, floats without noise."""
@@ -38,6 +40,11 @@ def record_keys(table: pa.Table, primary_key: Sequence[str]) -> list[str | None]
     if len(columns) == 1:
         return columns[0]
     return [None if None in values else json.dumps(values, ensure_ascii=False) for values in zip(*columns, strict=True)]
+
+
+def storable(text: str) -> str:
+    """The text with what no database can hold made visible: NUL becomes `\\x00`, a lone surrogate such as `\\udcff`."""
+    return text.replace("\x00", "\\x00").encode(errors="backslashreplace").decode()
 
 
 def record_json(row: dict[str, Any], sensitive: Collection[str] = ()) -> dict[str, Any]:

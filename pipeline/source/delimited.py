@@ -23,12 +23,10 @@ from pipeline.errors import RefusedData
 from pipeline.source import cells
 from pipeline.source.days import Days
 from pipeline.source.failures import Failures
-from pipeline.source.files import FILE_COLUMN, Files, literal
+from pipeline.source.files import FILE_COLUMN, Files, literal, most_inflated
 from pipeline.source.tables import View, as_read
 
 MAX_LINE = 2_000_000
-MAX_INFLATION = 200
-FREE_INFLATION = 256 << 20
 _DELIMITERS = ",\t;|"
 # In this order: the first that every cell fits.
 _TYPES = (
@@ -157,8 +155,7 @@ def _cells(line: str, delimiter: str) -> tuple[str, ...]:
 
 def check_gzip(path: str) -> None:
     """Reads the file to its end: DuckDB takes one that was cut for whole. EOFError if cut, ValueError if a bomb."""
-    allowed = max(FREE_INFLATION, MAX_INFLATION * Path(path).stat().st_size)
-    inflated = 0
+    allowed, inflated = most_inflated(path), 0
     with gzip.open(path) as file:
         while block := file.read(1 << 20):
             inflated += len(block)

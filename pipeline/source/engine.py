@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.records import as_text
 from pipeline.source.connection import Connect
@@ -32,7 +33,7 @@ class Engine:
         backend = self._beside(expression)
         try:
             for batch in backend.to_pyarrow_batches(expression, chunk_size=rows):
-                yield conform(batch, schema)
+                yield in_calendar(conform(batch, schema))
         finally:
             backend.disconnect()
 
@@ -73,6 +74,22 @@ def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(
         [_conform(batch.column(field.name), field.type) for field in schema], schema=schema
     )
+
+
+def in_calendar(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch itself. ValueError if a date or time of it is of no year from 1 to 9999, which Python cannot tell."""
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        if not (pa.types.is_date(field.type) or pa.types.is_timestamp(field.type)):
+            continue
+        ends = pc.min_max(column)
+        for end in (ends["min"], ends["max"]):
+            try:
+                end.as_py()
+            except (OverflowError, ValueError):
+                raise ValueError(
+                    f"column {field.name!r} holds a time outside the years 1 to 9999; exclude it"
+                ) from None
+    return batch
 
 
 def _conform(column: pa.Array, dtype: pa.DataType) -> pa.Array:

@@ -17,6 +17,8 @@ from pipeline.source.failures import Failures
 from pipeline.source.tables import View
 
 FILE_COLUMN = "tablewatch:file"
+MAX_INFLATION = 200
+FREE_INFLATION = 256 << 20
 
 
 def matching(pattern: str, monitor: str) -> list[str]:
@@ -72,6 +74,11 @@ class Files(ABC):
         calendar = self.calendar()
         held = calendar.filter(self._days.within(calendar, days)).select(FILE_COLUMN).distinct()
         return sorted(row[FILE_COLUMN] for row in self.engine.rows(held)) or list(self.paths)
+
+
+def most_inflated(path: str) -> int:
+    """The bytes that a compressed file may inflate to."""
+    return max(FREE_INFLATION, MAX_INFLATION * Path(path).stat().st_size)
 
 
 def literal(paths: Collection[str]) -> list[str]:

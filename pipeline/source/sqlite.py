@@ -16,7 +16,7 @@ from pipeline.errors import ConfigurationError
 from pipeline.records import as_text
 from pipeline.source import cells
 from pipeline.source.days import Days
-from pipeline.source.engine import Engine
+from pipeline.source.engine import Engine, in_calendar
 from pipeline.source.tables import View
 
 _EXACT = Context(prec=38)
@@ -36,7 +36,7 @@ class SqliteEngine(Engine):
             while found := cursor.fetchmany(rows):
                 columns = dict(zip(expression.columns, zip(*found, strict=True), strict=True))
                 arrays = [_array(columns[field.name], field.type) for field in schema]
-                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+                yield in_calendar(pa.RecordBatch.from_arrays(arrays, schema=schema))
         finally:
             backend.disconnect()
 

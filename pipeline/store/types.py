@@ -11,12 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.compiler import compiles
 
-from pipeline.records import as_text
-
-
-def storable(text: str) -> str:
-    """The text with what no database can hold made visible: NUL becomes `\\x00`, a lone surrogate such as `\\udcff`."""
-    return text.replace("\x00", "\\x00").encode(errors="backslashreplace").decode()
+from pipeline.records import as_text, storable
 
 
 def to_json(value: Any) -> str:

@@ -11,14 +11,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pipeline.records import LONGEST_KEY, storable
 from pipeline.results import Anomaly, ExpectationResult, Quarantined
 from pipeline.store.database import lock
 from pipeline.store.runs import Runs, RunStatus, claim_run, end_run, subject
 from pipeline.store.schema import COLUMN_NAMES, LARGEST, anomalies, contributions, metrics, quarantine, validations
-from pipeline.store.types import storable
 
 BATCH = 5_000
-LONGEST_KEY = 512  # characters: PostgreSQL refuses an index entry above 2,700 bytes
 
 Row = dict[str, Any]
 

@@ -37,6 +37,8 @@ def columns_for(specs: Iterable[Spec], known: Sequence[str]) -> list[str]:
 def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """The column in one of the few types that Great Expectations does not compare value by value in Python."""
     kind = column.type
+    if pa.types.is_decimal(kind) and kind.scale == 0:
+        return column.cast(pa.float64(), safe=False) if _exact_in_float(column) else column
     if pa.types.is_decimal(kind) or pa.types.is_floating(kind):
         return column.cast(pa.float64(), safe=False)
     if pa.types.is_integer(kind):
@@ -49,9 +51,12 @@ def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _integers(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if column.null_count == 0:
         return _cast_or_keep(column, pa.int64())
+    return column.cast(pa.float64()) if _exact_in_float(column) else column
+
+
+def _exact_in_float(column: pa.ChunkedArray) -> bool:
     ends = pc.min_max(column).as_py()
-    exact = all(end is None or abs(end) <= _EXACT_IN_FLOAT for end in ends.values())
-    return column.cast(pa.float64()) if exact else column
+    return all(end is None or abs(end) <= _EXACT_IN_FLOAT for end in ends.values())
 
 
 def _cast_or_keep(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:

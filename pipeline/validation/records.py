@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.monitor import Monitor
+from pipeline.records import LONGEST_KEY, record_keys, storable
 from pipeline.results import ExpectationResult, Quarantined
 from pipeline.validation import engine
 from pipeline.validation.catalogue import needs_records
@@ -16,7 +17,7 @@ from pipeline.validation.census import Columns, KeyCensus, digests
 from pipeline.validation.conform import Conformed, conform
 from pipeline.validation.frames import frame_for
 from pipeline.validation.quarantine import Break, quarantine, value_texts
-from pipeline.validation.suite import OF_TYPE, UNIQUE, UNIQUE_TOGETHER, Spec, Suite, columns_of
+from pipeline.validation.suite import LENGTHS, OF_TYPE, UNIQUE, UNIQUE_TOGETHER, Spec, Suite, columns_of
 from pipeline.validation.whole import WholePartition
 
 _EXAMPLES = 5
@@ -61,6 +62,7 @@ class RecordCheck:
     def __init__(self, monitor: Monitor, partition: str, suite: Suite, census: KeyCensus) -> None:
         self._monitor, self._partition, self._suite, self._census = monitor, partition, suite, census
         self._types = [_Tally(_of_type(column, kind)) for column, kind in suite.schema.items()]
+        self._key = _Tally(_storable_key(monitor))
         self._tallies = [_Tally(spec) for spec in suite.record]
         self._met: dict[Columns, set[bytes]] = {group: set() for group in census.repeated}
         self._whole = WholePartition(monitor, partition, [spec for spec in suite.partition if needs_records(spec)])
@@ -73,7 +75,11 @@ class RecordCheck:
         records = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
         conformed = conform(records, self._suite.schema, self._monitor.timezone)
         breaks = []
-        for tally, checked, rows in [*self._judge_types(conformed), *self._judge(conformed)]:
+        for tally, checked, rows in [
+            *self._judge_types(conformed),
+            self._judge_key(conformed),
+            *self._judge(conformed),
+        ]:
             columns = columns_of(tally.spec["kwargs"])
             self._count(tally, checked, rows, records)
             if rows and tally.spec["severity"] == "error":
@@ -89,7 +95,7 @@ class RecordCheck:
 
         ConfigurationError naming an expectation that could not be computed.
         """
-        return [tally.result() for tally in [*self._types, *self._tallies]] + self._whole.results()
+        return [tally.result() for tally in [*self._types, self._key, *self._tallies]] + self._whole.results()
 
     def _count(self, tally: _Tally, checked: int, rows: Sequence[int], records: pa.Table) -> None:
         tally.checked += checked
@@ -101,6 +107,11 @@ class RecordCheck:
     def _judge_types(self, conformed: Conformed) -> Iterator[tuple[_Tally, int, list[int]]]:
         for tally in self._types:
             yield tally, conformed.table.num_rows, conformed.offending.get(tally.spec["kwargs"]["column"], [])
+
+    def _judge_key(self, conformed: Conformed) -> tuple[_Tally, int, list[int]]:
+        keys = record_keys(conformed.table, self._monitor.primary_key)
+        too_long = [row for row, key in enumerate(keys) if key is not None and len(storable(key)) > LONGEST_KEY]
+        return self._key, len(keys), too_long
 
     def _judge(self, conformed: Conformed) -> Iterator[tuple[_Tally, int, list[int]]]:
         """For each expectation of the record suite, how many records it judged and which of them broke it."""
@@ -136,3 +147,11 @@ class RecordCheck:
 def _of_type(column: str, kind: str) -> Spec:
     kwargs = {"column": column, "type_": kind}
     return {"scope": "record", "type": OF_TYPE, "kwargs": kwargs, "severity": "error", "origin": "learned"}
+
+
+def _storable_key(monitor: Monitor) -> Spec:
+    """Built in: the text of a record's key is short enough for the store's indexes."""
+    key = monitor.primary_key
+    columns = {"column": key[0]} if len(key) == 1 else {"column_list": list(key)}
+    kwargs = {**columns, "max_value": LONGEST_KEY}
+    return {"scope": "record", "type": LENGTHS, "kwargs": kwargs, "severity": "error", "origin": "built-in"}

@@ -11,6 +11,7 @@ from pipeline.validation.suite import (
     DISTINCT,
     FILLED,
     IN_SET,
+    LENGTHS,
     MEAN,
     MEDIAN,
     NOT_NULL,
@@ -26,6 +27,7 @@ from pipeline.validation.suite import (
 
 _SUBJECTS = {
     BETWEEN: "{column}",
+    LENGTHS: "the number of characters of {column}",
     ROW_COUNT: "the number of records",
     ROW_COUNT_EQUAL: "the number of records",
     FILLED: "the share of {column} that is not null",

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigurationError, RefusedData, TablewatchError
-from pipeline.source import columns, delimited, open_source, read
+from pipeline.source import columns, files, open_source, read
 
 DAY = "2013-02-03"
 HEAD = "id,day,x\n"
@@ -203,8 +203,8 @@ def test_p12_a_gzip_with_a_flipped_bit_is_refused(opened: Opened) -> None:
 
 def test_p13_a_gzip_that_inflates_beyond_the_cap_is_refused(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = gzip.compress(HEAD.encode() + b"1,2013-02-03,1\n" * 400_000)
-    monkeypatch.setattr(delimited, "FREE_INFLATION", 1 << 20)
-    monkeypatch.setattr(delimited, "MAX_INFLATION", 10)
+    monkeypatch.setattr(files, "FREE_INFLATION", 1 << 20)
+    monkeypatch.setattr(files, "MAX_INFLATION", 10)
     with pytest.raises(RefusedData, match=r"a\.csv\.gz: it inflates to more than 1048576 bytes"):
         opened(a__csv__gz=bomb)
 
