@@ -9,11 +9,14 @@ import sys
 import tempfile
 import types
 from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from fake_steps import FakeSteps
+from flights_monitor import MONITOR
 
 import pipeline
 from demo import airflow_home
@@ -64,6 +67,26 @@ def parse(monitors: Callable[..., Path], dags_folder: Path) -> Callable[..., Any
         return DagBag(dag_folder=dags_folder)
 
     return parse_with
+
+
+@pytest.fixture(scope="module")
+def module(dags_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+    """dags/tablewatch.py itself, for the functions in it."""
+    spec = spec_from_file_location("dags_tablewatch", dags_folder / "tablewatch.py")
+    assert spec and spec.loader
+    module = module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TABLEWATCH_MONITORS", str(tmp_path_factory.mktemp("no-monitors")))
+        spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def flights(parse: Callable[..., Any]) -> dict[str, Any]:
+    """The DAGs of one monitor, by id."""
+    bag = parse(flights=MONITOR + "timezone: Europe/Zurich\n")
+    assert not bag.import_errors
+    return bag.dags
 
 
 @pytest.fixture(scope="session")

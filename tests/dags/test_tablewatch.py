@@ -1,60 +1,26 @@
+"""The DAGs that are made of monitors, the partition of a run, and what is tried again."""
+
 from __future__ import annotations
 
 import datetime as dt
 import json
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from importlib.util import module_from_spec, spec_from_file_location
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 from unittest import mock
-from zoneinfo import ZoneInfo
 
 import pytest
-from fake_steps import FakeSteps
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from flights_monitor import MONITOR
 
-from pipeline.errors import (
-    ConfigurationError,
-    CorruptBundle,
-    EmptyPartition,
-    FailedMachinery,
-    RefusedData,
-)
+from pipeline.errors import ConfigurationError, CorruptBundle, EmptyPartition, FailedMachinery, RefusedData
 
-MONITOR = """\
-description: Flights that left New York
-owner: planes
-source: {files: "data/flights/*.parquet"}
-partition_by: flight_date
-primary_key: [flight_id]
-"""
 BROKEN = "primry_key: [flight_id]\n"
+
+
 HEAVY = ("tensorflow", "keras", "great_expectations", "pandas", "ibis")
-
-
-@pytest.fixture(scope="module")
-def module(dags_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    """dags/tablewatch.py itself, for the functions in it."""
-    spec = spec_from_file_location("dags_tablewatch", dags_folder / "tablewatch.py")
-    assert spec and spec.loader
-    module = module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TABLEWATCH_MONITORS", str(tmp_path_factory.mktemp("no-monitors")))
-        spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def flights(parse: Callable[..., Any]) -> dict[str, Any]:
-    """The DAGs of one monitor, by id."""
-    bag = parse(flights=MONITOR + "timezone: Europe/Zurich\n")
-    assert not bag.import_errors
-    return bag.dags
 
 
 # --- what is made ---------------------------------------------------------------------------------------------------
@@ -145,127 +111,6 @@ print("RESULT", json.dumps([len(bag.dags), heavy, of_monitors]))
     assert opened == {str(path): 1 for path in folder.iterdir()}
 
 
-# --- when it runs, and for which partition ----------------------------------------------------------------------------
-
-
-def _as_the_scheduler_has_it(dag: Any) -> Any:
-    """The DAG's timetable, written to Airflow's database and read back."""
-    from airflow.serialization.decoders import decode_timetable
-    from airflow.serialization.encoders import encode_timetable
-
-    return decode_timetable(json.loads(json.dumps(encode_timetable(dag.timetable))))
-
-
-def _scheduled(dag: Any, first: dt.datetime, runs: int) -> Iterator[tuple[dt.datetime, str]]:
-    """When the scheduler would start the DAG's runs from `first` on, none left out, and for which partition."""
-    from airflow.timetables.base import TimeRestriction
-    from pendulum import instance
-
-    timetable = _as_the_scheduler_has_it(dag)
-    restriction = TimeRestriction(earliest=instance(first), latest=None, catchup=True)
-    info = None
-    for _ in range(runs):
-        info = timetable.next_dagrun_info_v2(last_dagrun_info=info, restriction=restriction)
-        # As instants: Python holds a midnight that comes twice unequal to any time of another zone.
-        named = timetable.resolve_partition_date(info.partition_key)
-        assert info.partition_date.timestamp() == named.timestamp()
-        yield info.run_after, info.partition_key
-
-
-def _days(first: str, last: str) -> list[str]:
-    start, end = dt.date.fromisoformat(first), dt.date.fromisoformat(last)
-    return [(start + dt.timedelta(days=day)).isoformat() for day in range((end - start).days + 1)]
-
-
-@settings(max_examples=15, deadline=None)
-@given(
-    hour=st.integers(0, 23),
-    minute=st.integers(0, 59),
-    # Of the last three, whose clocks change around midnight, one has days without a midnight and one days with two.
-    zone=st.sampled_from(["UTC", "Europe/Zurich", "Australia/Lord_Howe", "Asia/Kathmandu"])
-    | st.sampled_from(["America/Santiago", "Asia/Beirut", "America/Havana"]),
-)
-def test_p30_each_night_is_for_the_local_day_before_and_no_day_is_left_out(
-    module: ModuleType, hour: int, minute: int, zone: str
-) -> None:
-    from airflow.sdk import DAG
-
-    timetable = module.day_before(mock.Mock(timezone=zone), f"{minute} {hour} * * *")
-    runs = list(_scheduled(DAG("nightly", schedule=timetable), dt.datetime(2026, 1, 1, tzinfo=dt.UTC), 366))
-    for started, key in runs:
-        local_day = started.astimezone(ZoneInfo(zone)).date()
-        assert key == (local_day - dt.timedelta(days=1)).isoformat()
-    assert len({key for _, key in runs}) == 366
-
-
-@pytest.mark.parametrize(
-    ("schedule", "keys"),
-    [
-        ("0 2 * * tue-sat", ["2026-11-19", "2026-11-20", "2026-11-23", "2026-11-24"]),
-        ("0 2 * * 1", ["2026-11-22", "2026-11-29"]),
-        ("30 0 1 * *", ["2026-11-30", "2026-12-31"]),
-        ("0 2 1 * sun", ["2026-11-21", "2026-11-28", "2026-11-30", "2026-12-05"]),
-    ],
-)
-def test_p30_a_schedule_need_not_come_every_day(parse: Callable[..., Any], schedule: str, keys: list[str]) -> None:
-    bag = parse(flights=f'{MONITOR}schedule: "{schedule}"\n')
-    friday = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
-    assert [key for _, key in _scheduled(bag.dags["validate_flights"], friday, len(keys))] == keys
-
-
-def test_p30_retraining_is_through_the_day_that_has_just_ended(flights: dict[str, Any]) -> None:
-    sunday, key = next(_scheduled(flights["retrain_flights"], dt.datetime(2026, 11, 20, tzinfo=dt.UTC), 1))
-    assert sunday == dt.datetime(2026, 11, 22, 3, tzinfo=dt.UTC)
-    assert key == "2026-11-21"
-
-
-def _backfilled(dag: Any, first: str, last: str) -> Any:
-    bounds = [dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC) for day in (first, last)]
-    timetable = _as_the_scheduler_has_it(dag)
-    return list(timetable.iter_partition_dagrun_infos(earliest=bounds[0], latest=bounds[1]))
-
-
-@pytest.mark.parametrize("time", ["0 0", "0 2", "59 23"])
-@pytest.mark.parametrize("zone", ["UTC", "Europe/Zurich", "Pacific/Kiritimati", "America/Santiago", "Asia/Beirut"])
-def test_p30_a_backfill_is_for_every_day_from_the_first_through_the_last(
-    parse: Callable[..., Any], time: str, zone: str
-) -> None:
-    dag = parse(flights=f'{MONITOR}schedule: "{time} * * *"\ntimezone: {zone}\n').dags["validate_flights"]
-    whole_year = _backfilled(dag, "2026-01-01", "2026-12-31")
-    assert [run.partition_key for run in whole_year] == _days("2026-01-01", "2026-12-31")
-    assert [run.partition_key for run in _backfilled(dag, "2026-02-03", "2026-02-03")] == ["2026-02-03"]
-
-
-def test_p30_a_backfilled_run_is_the_scheduled_one(parse: Callable[..., Any]) -> None:
-    dag = parse(flights=f'{MONITOR}schedule: "0 2 * * tue-sat"\n').dags["validate_flights"]
-    runs = _backfilled(dag, "2026-11-20", "2026-11-24")
-    assert [run.partition_key for run in runs] == ["2026-11-20", "2026-11-23", "2026-11-24"]
-    saturday = dt.datetime(2026, 11, 21, tzinfo=dt.UTC)
-    assert [(run.run_after, run.partition_key) for run in runs] == list(_scheduled(dag, saturday, 3))
-
-
-def test_a_new_dag_waits_for_its_next_tick(flights: dict[str, Any]) -> None:
-    from airflow.timetables.base import TimeRestriction
-
-    just_after = dt.datetime(2026, 11, 20, 1, 0, 30, tzinfo=dt.UTC)
-    timetable = _as_the_scheduler_has_it(flights["validate_flights"])
-    with mock.patch("airflow.timetables.trigger.utcnow", return_value=just_after):
-        info = timetable.next_dagrun_info_v2(
-            last_dagrun_info=None, restriction=TimeRestriction(earliest=None, latest=None, catchup=False)
-        )
-    assert info.run_after == dt.datetime(2026, 11, 21, 1, tzinfo=dt.UTC)
-
-
-def test_p30_scoring_follows_validation_with_the_same_key(flights: dict[str, Any]) -> None:
-    (outlet,) = flights["validate_flights"].task_dict["validate"].outlets
-    timetable = _as_the_scheduler_has_it(flights["score_flights"])
-    (heard,) = [asset.uri for _, asset in timetable.asset_condition.iter_assets()]
-    assert heard == outlet.uri == "tablewatch://flights/validated"
-    mapper = timetable.get_partition_mapper(name=outlet.name, uri=outlet.uri)
-    assert mapper.to_downstream("2013-02-03") == "2013-02-03"
-    assert mapper.to_partition_date("2013-02-03") == dt.datetime(2013, 2, 3, tzinfo=ZoneInfo("Europe/Zurich"))
-
-
 # --- which partition a run is for -------------------------------------------------------------------------------------
 
 
@@ -321,109 +166,3 @@ def test_only_machinery_is_tried_again(flights: dict[str, Any], error: Exception
     for dag in flights.values():
         for task in dag.tasks:
             assert task.retry_policy.evaluate(error, try_number=1, max_tries=3).action.value == action
-
-
-# --- run by Airflow ---------------------------------------------------------------------------------------------------
-
-
-def _test(dag: Any, partition: str | None) -> Any:
-    """One run of the DAG in this process. Its task instance."""
-    on_term = signal.getsignal(signal.SIGTERM)
-    try:
-        run = dag.test(run_conf={"partition": partition} if partition else None)
-    finally:
-        signal.signal(signal.SIGTERM, on_term)  # dag.test leaves one behind that does nothing
-    (instance,) = run.get_task_instances()
-    assert run.state == instance.state
-    return instance
-
-
-def _without_delay(dag: Any) -> Any:
-    for task in dag.tasks:
-        task.retry_delay, task.retry_exponential_backoff = dt.timedelta(0), 0
-    return dag
-
-
-@pytest.mark.slow
-def test_p30_the_partition_reaches_each_step(database: None, flights: dict[str, Any], steps: FakeSteps) -> None:
-    for kind in ("validate", "score", "retrain"):
-        instance = _test(flights[f"{kind}_flights"], "2013-02-03")
-        assert instance.xcom_pull(task_ids=instance.task_id) == {
-            "kind": instance.task_id,
-            "monitor": "flights",
-            "partition": "2013-02-03",
-            "counts": {"flagged": 7},
-        }
-    assert steps.calls == [(kind, "flights", "2013-02-03") for kind in ("validate", "score", "train")]
-
-
-@pytest.mark.slow
-def test_p30_the_key_of_the_run_reaches_the_step(
-    database: None, flights: dict[str, Any], steps: FakeSteps, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from airflow.models import dagrun
-
-    make = dagrun.get_or_create_dagrun
-
-    def make_with_key(**wanted: Any) -> Any:
-        run = make(**wanted)
-        run.partition_key = "2013-02-04"
-        wanted["session"].commit()
-        return run
-
-    monkeypatch.setattr(dagrun, "get_or_create_dagrun", make_with_key)
-    assert _test(flights["score_flights"], None).state == "success"
-    assert steps.calls == [("score", "flights", "2013-02-04")]
-
-
-@pytest.mark.slow
-def test_p30_validation_publishes_its_partition(database: None, flights: dict[str, Any], steps: FakeSteps) -> None:
-    from airflow.models.asset import AssetEvent, AssetPartitionDagRun
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
-    instance = _test(flights["validate_flights"], "2013-02-05")
-    with create_session() as session:
-        events = session.scalars(select(AssetEvent).where(AssetEvent.source_run_id == instance.run_id)).all()
-        queued = session.scalars(select(AssetPartitionDagRun).where(AssetPartitionDagRun.partition_key == "2013-02-05"))
-        assert [(event.name, event.partition_key) for event in events] == [("flights_validated", "2013-02-05")]
-        assert [waiting.target_dag_id for waiting in queued] == ["score_flights"]
-
-
-@pytest.mark.slow
-def test_p30_a_run_that_names_no_partition_fails(database: None, flights: dict[str, Any], steps: FakeSteps) -> None:
-    for dag in flights.values():
-        assert _test(_without_delay(dag), None).state == "failed"
-    assert steps.calls == []
-
-
-@pytest.mark.slow
-def test_refused_data_fail_at_once_and_publish_nothing(
-    database: None, flights: dict[str, Any], steps: FakeSteps
-) -> None:
-    from airflow.models.asset import AssetEvent
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
-    steps.errors = [RefusedData("flights 2013-02-06: column 'dep_delay' is missing")]
-    instance = _test(_without_delay(flights["validate_flights"]), "2013-02-06")
-    assert (instance.state, instance.try_number) == ("failed", 1)
-    assert len(steps.calls) == 1
-    with create_session() as session:
-        assert session.scalar(select(AssetEvent).where(AssetEvent.source_run_id == instance.run_id)) is None
-
-
-@pytest.mark.slow
-def test_failed_machinery_is_tried_again(database: None, flights: dict[str, Any], steps: FakeSteps) -> None:
-    steps.errors = [FailedMachinery("flights 2013-02-03: no answer"), ConnectionError()]
-    instance = _test(_without_delay(flights["score_flights"]), "2013-02-03")
-    assert (instance.state, instance.try_number) == ("success", 3)
-    assert steps.calls == [("score", "flights", "2013-02-03")] * 3
-
-
-@pytest.mark.slow
-def test_machinery_that_stays_down_fails_in_the_end(database: None, flights: dict[str, Any], steps: FakeSteps) -> None:
-    steps.errors = [FailedMachinery("down")] * 9
-    instance = _test(_without_delay(flights["retrain_flights"]), "2013-02-03")
-    assert (instance.state, instance.try_number) == ("failed", 4)
-    assert len(steps.calls) == 4

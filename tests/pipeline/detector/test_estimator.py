@@ -10,15 +10,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from scipy import sparse
+from sales import blob, sales, shorten, spoilt
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import ParameterGrid, cross_val_predict
+from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from pipeline.detector import network
 from pipeline.detector.estimator import RecordDetector
 
 EXPECTED_FAILURES = {
@@ -35,37 +33,6 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     shorten(monkeypatch)
 
 
-def shorten(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(network, "PARTS", 1)
-    patch.setattr(network, "SCHEDULES", {"ensemble": network.Schedule(100, 64, 3e-3)})
-
-
-def sales(n: int = 400, seed: int = 0) -> pd.DataFrame:
-    """Normal records, `price` about twice `cost`; the index is not 0, 1, 2."""
-    draw = np.random.default_rng(seed)
-    cost = draw.normal(10, 2, n)
-    return pd.DataFrame(
-        {
-            "cost": np.round(cost, 2),
-            "price": np.round(2 * cost + draw.normal(0, 0.2, n), 2),
-            "count": np.where(draw.random(n) < 0.1, np.nan, draw.poisson(5, n)),
-            "shop": draw.choice(["Bern", "Chur", "Thun"], n),
-            "size": pd.Categorical(draw.choice([1, 2, 3, 4], n)),
-            "sold": pd.Timestamp("2024-03-01") + pd.to_timedelta(draw.integers(0, 10 * 86_400, n), unit="s"),
-            "note": [f"order {i:06d}" for i in draw.integers(0, 10**6, n)],
-            "paid": draw.random(n) < 0.9,
-        },
-        index=pd.Index(range(1000, 1000 + n)),
-    )
-
-
-def spoilt() -> pd.DataFrame:
-    """Three new records with a value each that is wrong: an unseen shop, a price out of range, no cost."""
-    return sales(3, 9).assign(
-        shop=["Bern", "Chur", "Ulm"], price=[1e4, 20.0, 21.0], cost=[10.0, np.nan, 10.5], count=5.0
-    )
-
-
 @pytest.fixture(scope="module")
 def fitted() -> Iterator[RecordDetector]:
     with pytest.MonkeyPatch.context() as patch:
@@ -78,12 +45,6 @@ def on_array() -> Iterator[RecordDetector]:
     with pytest.MonkeyPatch.context() as patch:
         shorten(patch)
         yield RecordDetector(false_alarm_rate=0.05, random_state=0).fit(blob(300))
-
-
-def blob(n: int, seed: int = 0) -> np.ndarray:
-    draw = np.random.default_rng(seed)
-    x = draw.normal(0, 1, n)
-    return np.stack([x, -x + draw.normal(0, 0.1, n), draw.normal(0, 1, n)], axis=1)
 
 
 @pytest.mark.slow
@@ -204,82 +165,6 @@ def test_another_number_of_columns_is_refused(on_array: RecordDetector) -> None:
         on_array.predict(blob(5)[0])
 
 
-def test_kinds_are_inferred_declared_and_overridden() -> None:
-    table = sales(60).assign(count=1.0, zone=[100 + i % 3 for i in range(60)])
-    kinds = RecordDetector(kinds={"zone": "categorical"}, partition_by="sold", random_state=0)
-    with pytest.warns(UserWarning, match=r"false_alarm_rate of 0\.001 takes 999 records and there are 60"):
-        columns = kinds.fit(table).detector_.encoder.columns
-    assert columns["size"].kind == "categorical", "a pandas categorical of integers"
-    assert columns["zone"].kind == "categorical" and columns["cost"].kind == "numeric"
-    assert "sold" not in columns
-
-
-def test_mixed_lists_keep_their_numbers_and_mixed_objects_are_texts() -> None:
-    records = [[float(i), "ab"[i % 2], i if i % 3 else "x", None if i % 5 else i] for i in range(40)]
-    columns = RecordDetector(false_alarm_rate=0.1).fit(records).detector_.encoder.columns
-    assert [encoder.kind for encoder in columns.values()] == ["numeric", "categorical", "categorical", "numeric"]
-    assert {"x", "1", "2"} <= {*columns["x2"].levels, *columns["x2"].rare}
-
-
-@pytest.mark.parametrize(
-    ("X", "error", "words"),
-    [
-        (sales(40).assign(z=1 + 2j), ValueError, "column 'z' of type complex128 cannot be read"),
-        (blob(40) + 1j, ValueError, "Complex data not supported"),
-        (sparse.csr_array(blob(40)), TypeError, "[Ss]parse"),
-        (pd.DataFrame(blob(40)).astype(pd.SparseDtype(float)), TypeError, "column 'x0' is sparse"),
-        (sales(19), ValueError, r"X has 19 sample\(s\) of 8 feature\(s\); 20 samples are the least"),
-        (sales(40)[["cost", "cost"]], ValueError, "cost"),
-        (sales(40)["cost"], ValueError, "2-dimensional"),
-    ],
-)
-def test_what_cannot_be_read_is_refused(X: Any, error: type[Exception], words: str) -> None:
-    with pytest.raises(error, match=words):
-        RecordDetector().fit(X)
-
-
-@pytest.mark.parametrize(
-    ("parameters", "words"),
-    [
-        ({"model": "forest"}, "model is 'forest'; it can be autoencoder, vae, ensemble"),
-        ({"false_alarm_rate": 0.0}, r"false_alarm_rate is 0\.0; it can be above 0 and up to 0\.5"),
-        ({"false_alarm_rate": 0.6}, r"false_alarm_rate is 0\.6"),
-        ({"kinds": {"x9": "text"}}, "kinds names a column 'x9'; X has x0, x1, x2"),
-        ({"kinds": {"x0": "number"}}, "kinds calls column 'x0' 'number'; it can be numeric"),
-        ({"partition_by": "day"}, "partition_by is 'day'; X has x0, x1, x2"),
-    ],
-)
-def test_a_parameter_that_cannot_be_is_refused_by_fit(parameters: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        RecordDetector(**parameters).fit(blob(30))
-
-
-def test_before_fit_and_after_a_refused_fit_there_is_nothing_to_ask() -> None:
-    detector = RecordDetector()
-    with pytest.raises(ValueError, match="samples are the least"):
-        detector.fit(blob(5))
-    for method in ("score_samples", "decision_function", "predict", "p_values", "explain"):
-        with pytest.raises(NotFittedError):
-            getattr(detector, method)(blob(5))
-
-
-def test_parameters_are_kept_as_given_and_cloned() -> None:
-    kinds = {"shop": "text"}
-    detector = RecordDetector("vae", 0.02, kinds, "sold", 7)
-    assert detector.kinds is kinds
-    expected = {
-        "model": "vae",
-        "false_alarm_rate": 0.02,
-        "kinds": kinds,
-        "partition_by": "sold",
-        "random_state": 7,
-    }
-    assert detector.get_params() == clone(detector).get_params() == expected
-    for each in ParameterGrid({"model": ["vae", "ensemble"], "false_alarm_rate": [0.01, 0.1]}):
-        tried = clone(detector).set_params(**each)
-        assert tried.get_params() == expected | each
-
-
 def test_a_pickle_holds_no_keras_object_and_scores_the_same(fitted: RecordDetector) -> None:
     pickled = pickle.dumps(fitted)
     assert b"keras" not in pickled and b"tensorflow" not in pickled
@@ -287,15 +172,6 @@ def test_a_pickle_holds_no_keras_object_and_scores_the_same(fitted: RecordDetect
     new = pd.concat([sales(30, 6), spoilt()])
     np.testing.assert_allclose(restored.decision_function(new), fitted.decision_function(new), rtol=1e-4)
     pd.testing.assert_frame_equal(restored.explain(spoilt()), fitted.explain(spoilt()))
-
-
-def test_an_int_decides_the_scores_and_none_does_not() -> None:
-    def scores(seed: int | None) -> np.ndarray:
-        return RecordDetector(false_alarm_rate=0.1, random_state=seed).fit(blob(60)).score_samples(blob(20, 1))
-
-    first = scores(3)
-    np.testing.assert_array_equal(scores(3), first)
-    assert not np.array_equal(scores(4), first)
 
 
 @pytest.mark.slow
