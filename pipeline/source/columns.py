@@ -14,7 +14,7 @@ OURS = "tablewatch:"
 
 
 def check_names(names: Sequence[str], where: str) -> None:
-    """ConfigurationError if there are too many columns, one named as ours are, or two that an engine may take for one.
+    """ConfigurationError if there are too many columns, one named as ours, or two that an engine may take for one.
 
     Engines fold names, each in its own way: names that differ in case or in composed characters alone are one name.
     """
@@ -25,7 +25,9 @@ def check_names(names: Sequence[str], where: str) -> None:
         if name.casefold().startswith(OURS):
             raise ConfigurationError(f"{where}: column {name!r} has a name that tablewatch keeps for itself; rename it")
         if "\0" in name:
-            raise ConfigurationError(f"{where}: the name of column {name!r} holds a NUL; rename it, or save it as UTF-8")
+            raise ConfigurationError(
+                f"{where}: the name of column {name!r} holds a NUL; rename it, or save it as UTF-8"
+            )
         folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
         if folded in seen:
             raise ConfigurationError(f"{where}: columns {seen[folded]!r} and {name!r} are one name; rename one of them")
