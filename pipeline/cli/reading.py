@@ -55,7 +55,7 @@ def anomalies(
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many, the worst ones.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """Show the flagged records and why, the worst first; then the quarantined ones."""
+    """Show the flagged records and why, then the quarantined ones."""
     with working("reading"):
         from pipeline import reports
 
