@@ -213,3 +213,15 @@ def test_p12_what_is_not_utf_8_is_refused_as_a_whole(tmp_path: Path, what: str) 
     with pytest.raises((RefusedData, ConfigurationError)) as refused:
         read(open_source(monitor(str(tmp_path / "*.csv"))), [KEY])
     assert str(refused.value).startswith(("t /", f"t {KEY}: ")) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.uint64(), pa.decimal128(38, 0)])
+def test_p09_bounds_and_sets_of_whole_numbers_beyond_2_53_are_exact(kind: pa.DataType) -> None:
+    among = {"expect_column_values_to_be_in_set": {"column": "x", "value_set": [2**53]}, "severity": "error"}
+    below = {"expect_column_values_to_be_between": {"column": "y", "max_value": 2**53}, "severity": "error"}
+    watched = monitor(expectations=[among, below])
+    values = pa.array([2**53, 2**53 + 1, None], kind)
+    records = table(x=values, y=values)
+    suite = first_suite(watched, records.schema)
+    check = RecordCheck(watched, KEY, suite, duplicate_keys(watched, suite, lambda names: records.to_batches()))
+    assert [(broken.row, broken.column) for broken in check.check(records, 0).quarantined] == [(1, "x"), (1, "y")]

@@ -21,9 +21,12 @@ from pipeline.source import open_source, read
 DAY = "2024-10-27"
 TABLE = 'orders"; DROP TABLE victim; --'
 COLUMNS = [
-    "'; DROP TABLE victim; --", '"; DROP TABLE victim; --', "a b", "select", "%s", "%(x)s", ":x", "?", "{x}", "$1", "\\", "é", "x'", "-- ", "/*",
+    "'; DROP TABLE victim; --", '"; DROP TABLE victim; --', "a b", "select", "%s", "%(x)s", ":x", "?", "{x}", "$1",
+    "\\", "é", "x'", "-- ", "/*",
 ]  # fmt: skip
 PARTITIONS = [
+    "20241027",
+    "2024-W43-7",
     "'; DROP TABLE victim; --",
     "2024-10-27' OR '1'='1",
     "../2024-10-27",

@@ -105,7 +105,7 @@ def test_p03_to_p11_every_accepted_record_of_a_hostile_night_has_one_finite_scor
 
 
 @pytest.mark.slow
-@settings(max_examples=4, suppress_health_check=SHARED)
+@settings(max_examples=3, suppress_health_check=SHARED)
 @given(frame=frames(least=40))
 def test_p05_to_p14_a_hostile_window_trains_or_is_refused(
     tmp_path_factory: pytest.TempPathFactory, tiny: None, frame: pa.Table
