@@ -62,7 +62,7 @@ class Columns(Section):
     kinds: dict[Text, Kind] = Field(default={})
     """The kind of a column, where the one inferred from its type is not the right one."""
     sensitive: Names = ()
-    """Columns whose values are hashed in the store and shown nowhere."""
+    """Columns whose values leave the table only as digests, record keys included; declare them before training."""
 
     @model_validator(mode="after")
     def _no_kind_of_excluded(self) -> Columns:
@@ -170,6 +170,16 @@ class Monitor(Section):
             if name in identity:
                 message = f"column {name!r} tells records or partitions apart, so it cannot be excluded; take it out"
                 refuse(message, "columns", "exclude", position)
+        return self
+
+    @model_validator(mode="after")
+    def _partitions_are_told(self) -> Monitor:
+        if self.partition_by in self.columns.sensitive:
+            message = (
+                f"column {self.partition_by!r} names the partitions, which every run tells, so it cannot be sensitive; "
+                " take it out, or partition by another date"
+            )
+            refuse(message, "columns", "sensitive", self.columns.sensitive.index(self.partition_by))
         return self
 
     @property

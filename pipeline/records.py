@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import math
+import re
 from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import Any
@@ -34,12 +35,24 @@ def as_text(value: Any) -> str | None:
     return str(value)
 
 
-def record_keys(table: pa.Table, primary_key: Sequence[str]) -> list[str | None]:
-    """The key of each record: the text of its key column, or a JSON array of them in key order; None if any is null."""
-    columns = [[as_text(value) for value in table.column(name).to_pylist()] for name in primary_key]
+def record_keys(table: pa.Table, primary_key: Sequence[str], sensitive: Collection[str] = ()) -> list[str | None]:
+    """The key of each record: the text of its key column, or a JSON array of them in key order; None if any is null.
+
+    Values of `sensitive` columns are hashed. Without `sensitive` a key is for comparing, and must not leave.
+    """
+    columns = [_key_texts(table, name, name in sensitive) for name in primary_key]
     if len(columns) == 1:
         return columns[0]
     return [None if None in values else json.dumps(values, ensure_ascii=False) for values in zip(*columns, strict=True)]
+
+
+def key_columns(table: pa.Table, primary_key: Sequence[str], sensitive: Collection[str]) -> pa.Table:
+    """The key columns of records as they may leave: `sensitive` ones as the texts of their digests."""
+    found = table.select(list(primary_key))
+    for at, name in enumerate(primary_key):
+        if name in sensitive:
+            found = found.set_column(at, name, pa.array(_key_texts(table, name, hidden=True), pa.string()))
+    return found
 
 
 def storable(text: str) -> str:
@@ -55,6 +68,16 @@ def record_json(row: dict[str, Any], sensitive: Collection[str] = ()) -> dict[st
 def hidden_text(text: str | None) -> str | None:
     """What is shown in place of a sensitive value: a digest, so that equal values can still be told to be equal."""
     return None if text is None else "sha256:" + hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def is_hidden(text: str) -> bool:
+    """Whether a text is one that `hidden_text` gives."""
+    return re.fullmatch(r"sha256:[0-9a-f]{16}", text) is not None
+
+
+def _key_texts(table: pa.Table, name: str, hidden: bool) -> list[str | None]:
+    texts = [as_text(value) for value in table.column(name).to_pylist()]
+    return [hidden_text(text) for text in texts] if hidden else texts
 
 
 def _json_value(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -10,16 +10,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.records import key_columns
 from pipeline.whole_file import whole
 
 Write = Callable[[pa.Table, np.ndarray, np.ndarray], None]
 
 
 @contextmanager
-def scores_writer(path: Path | None, primary_key: Sequence[str]) -> Iterator[Write]:
+def scores_writer(path: Path | None, primary_key: Sequence[str], sensitive: Collection[str] = ()) -> Iterator[Write]:
     """A function that appends a batch's key columns, score and p_value to `path`; nothing is written without a path.
 
-    The file appears under its name when the block ends well. Raises FailedMachinery when it cannot be written.
+    Keys of `sensitive` columns are hashed. The file appears under its name when the block ends well. Raises
+    FailedMachinery when it cannot be written.
     """
     if path is None:
         yield lambda accepted, score, p_value: None
@@ -28,7 +30,7 @@ def scores_writer(path: Path | None, primary_key: Sequence[str]) -> Iterator[Wri
         writer: list[pq.ParquetWriter] = []
 
         def write(accepted: pa.Table, score: np.ndarray, p_value: np.ndarray) -> None:
-            table = accepted.select(list(primary_key)).append_column("score", pa.array(score))
+            table = key_columns(accepted, primary_key, sensitive).append_column("score", pa.array(score))
             table = table.append_column("p_value", pa.array(p_value))
             if not writer:
                 writer.append(open_file.enter_context(pq.ParquetWriter(partial, table.schema)))

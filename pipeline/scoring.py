@@ -38,7 +38,7 @@ def score_batch(
     scores = detector.score(accepted)
     if not np.isfinite(scores.score).all():
         row = int(np.flatnonzero(~np.isfinite(scores.score))[0])
-        key = record_keys(accepted.slice(row, 1), monitor.primary_key)[0]
+        key = record_keys(accepted.slice(row, 1), monitor.primary_key, monitor.columns.sensitive)[0]
         raise RefusedData(f"{monitor.name} {partition}: record {key} has no finite score; train the monitor again")
     p_value, counted = refresh(scores.p_value), body(scores.p_value)
     flagged = np.flatnonzero(p_value <= rate)
@@ -47,7 +47,7 @@ def score_batch(
     records = accepted.take(pa.array(flagged))
     threshold = detector.threshold(refresh.before(rate))
     reasons = explain(detector, records, scores.take(flagged))
-    keys = record_keys(records, monitor.primary_key)
+    keys = record_keys(records, monitor.primary_key, monitor.columns.sensitive)
     found = [
         Anomaly(
             record_key=key or "",

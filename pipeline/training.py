@@ -82,7 +82,12 @@ def train(
         what = f"column {unknown[0]!r} of columns.kinds is not modelled" if unknown else "no column is left to model"
         raise ConfigurationError(f"{where}: {what}; modelled columns are {known}")
     detector = Detector(
-        monitor.training.model, monitor.columns.kinds, monitor.partition_by, seed, monitor.training.trim
+        monitor.training.model,
+        monitor.columns.kinds,
+        monitor.partition_by,
+        seed,
+        monitor.training.trim,
+        monitor.columns.sensitive,
     )
     held_out, fitted_on = put_aside(accepted.select([*names, monitor.partition_by]), seed)
     try:

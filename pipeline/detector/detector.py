@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -50,7 +50,8 @@ class Detector:
 
     `model` is "ensemble", "autoencoder" or "vae". `kinds` overrides the inferred kinds of columns; `anchor` names the
     partition column, from which datetimes are counted and which is not scored. `trim` sets aside what looks like an
-    anomaly before fitting, which helps in a dirty window and costs something in a clean one.
+    anomaly before fitting, which helps in a dirty window and costs something in a clean one. Of `sensitive` columns the
+    state keeps no value: categories as digests, numbers of remembered records to a tenth of a standard deviation.
     """
 
     encoder: Encoder
@@ -67,18 +68,20 @@ class Detector:
         anchor: str | None = None,
         seed: int = 0,
         trim: bool = False,
+        sensitive: Collection[str] = (),
     ) -> None:
         self.model = model
         self.kinds = dict(kinds or {})
         self.anchor = anchor
         self.seed = seed
         self.trim = trim
+        self.sensitive = sensitive
 
     def fit(self, table: pa.Table, progress: Progress | None = None) -> Detector:
         """Fit on the accepted records of `table`. Raises RefusedData on too few records or a training that diverges."""
         if table.num_rows < FEWEST_RECORDS:
             raise RefusedData(f"{table.num_rows} records are too few to learn from; {FEWEST_RECORDS} are the least")
-        self.encoder = Encoder.fit(table, self.kinds, self.anchor)
+        self.encoder = Encoder.fit(table, self.kinds, self.anchor, self.sensitive)
         matrix = self.encoder.encode(table).matrix
         draw = np.random.default_rng(self.seed)
         folds = draw.permutation(len(matrix)) % FOLDS
@@ -93,11 +96,21 @@ class Detector:
         own[remembered] = np.arange(len(remembered))
         # Among categories the nearest record is far for many a normal one, and its voice drowns a broken relation.
         far = None if distrust is None else distrust[remembered]
-        memory = Memory(matrix[remembered], specs[0], far) if len(specs) > 1 else None
+        memory = Memory(self._as_kept(matrix[remembered]), specs[0], far) if len(specs) > 1 else None
         held_out = np.sort(draw.permutation(len(matrix))[:CALIBRATION_RECORDS])
         self.rare, floors = event_surprises(self.encoder, table.take(pa.array(held_out)), folds[held_out])
         self._calibrate(networks, memory, matrix[held_out], folds[held_out], own[held_out], floors)
         return self
+
+    def _as_kept(self, rows: np.ndarray) -> np.ndarray:
+        """Encoded records (n, slots) with the cells of sensitive columns rounded to a tenth."""
+        names = list(self.encoder.columns)
+        for cell, start, column in zip(
+            self.encoder.cells, self.encoder.starts, self.encoder.column_of_cell, strict=True
+        ):
+            if names[column] in self.sensitive:
+                rows[:, start : start + cell.width] = rows[:, start : start + cell.width].round(1)
+        return rows
 
     def _calibrate(
         self,

@@ -48,7 +48,7 @@ class Synthesis:
     """What it takes to make up records: a champion, its companion and the records of its training window."""
 
     def __init__(self, detector: Detector, companion: Companion, window: pa.Table, seed: int) -> None:
-        self.encoder = detector.encoder
+        self.encoder = detector.encoder.revealed(window)
         self.window = window
         self.matrix = self.encoder.encode(window).matrix
         self.closeness = Closeness(self.encoder, self.matrix)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import PurePath
-from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
 
@@ -14,6 +13,7 @@ from pipeline.drafting.looking import look
 from pipeline.drafting.writing import write
 from pipeline.errors import ConfigurationError
 from pipeline.monitor import SourceConfig
+from pipeline.source.connection import holds_secret
 
 __all__ = ["Draft", "draft"]
 
@@ -44,7 +44,7 @@ def draft(url: str | None, table: str | None, files: str | None, name: str | Non
     seen = look(name, source)
     choices = choose(seen)
     notes, variable = choices.notes, None
-    if url and _holds_secret(url):
+    if url and holds_secret(url):
         variable = f"TABLEWATCH_{name.upper()}_URL"
         source = source.model_copy(update={"connection": f"${{{variable}}}"})
         notes += (f"the URL holds a secret, so the file names {variable} in its place: export {variable}='URL'",)
@@ -61,10 +61,3 @@ def _name(given: str | None, table: str | None, files: str | None) -> str:
             f"{given!r} is not a monitor's name; use a lower-case letter, then those, digits and _"
         )
     return given
-
-
-def _holds_secret(url: str) -> bool:
-    password = url.partition("://")[2].rpartition("@")[0].partition(":")[2]
-    telling = r"pass|pwd|token|secret|key|credential"
-    values = [value for name, value in parse_qsl(url.partition("?")[2]) if re.search(telling, name, re.IGNORECASE)]
-    return any(value and not value.startswith("${") for value in (password, *values))

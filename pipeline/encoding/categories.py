@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pyarrow as pa
 from pipeline.encoding.cells import Cell, Events, Fitted, chance, nowhere
 from pipeline.encoding.reading import as_texts, count_nulls, is_null
 from pipeline.monitor import Kind
+from pipeline.records import hidden_text
 
 MOST_LEVELS = 256
 FEWEST_RECORDS = 10
@@ -20,12 +21,16 @@ with it could not be learned, and the level of the rare ones says so."""
 
 @dataclass(frozen=True)
 class CategoricalEncoder(Fitted):
-    """A category: the frequent values have a level each, the rest of those seen share one; null has its own."""
+    """A category: the frequent values have a level each, the rest of those seen share one; null has its own.
+
+    Of a sensitive column (`hidden`) the digests of the values are kept.
+    """
 
     kind: ClassVar[Kind] = "categorical"
     levels: list[str]
     rare: list[str]
     singletons: int
+    hidden: bool = False
 
     @classmethod
     def fit(cls, values: pa.ChunkedArray, anchor: np.ndarray | None) -> CategoricalEncoder:
@@ -51,7 +56,9 @@ class CategoricalEncoder(Fitted):
         codes = np.full(len(values), 0.0 if self.nulls else -1.0, dtype=np.float32)
         at = 0
         for chunk in coded.chunks:
-            known = np.array([level.get(name, -1) for name in chunk.dictionary.to_pylist()] or [0], dtype=np.float32)
+            known = np.array(
+                [level.get(self._shown(name), -1) for name in chunk.dictionary.to_pylist()] or [0], dtype=np.float32
+            )
             there = np.asarray(chunk.indices.is_valid())
             codes[at : at + len(chunk)][there] = known[chunk.indices.drop_null().to_numpy()]
             at += len(chunk)
@@ -76,6 +83,21 @@ class CategoricalEncoder(Fitted):
         if not self.nulls:
             logits[:, 0] = -np.inf
         return [names[i] for i in logits.argmax(axis=1)]
+
+    def discreet(self) -> Self:
+        hidden, rare = ([str(hidden_text(name)) for name in names] for names in (self.levels, self.rare))
+        return replace(self, levels=hidden, rare=sorted(rare), hidden=True)
+
+    def revealed(self, values: pa.ChunkedArray) -> Self:
+        """With values in place of their digests, where `values` holds them; levels stay in their order."""
+        known = {hidden_text(name): name for name in as_texts(values).drop_null().unique().to_pylist()}
+        if not self.hidden:
+            return self
+        levels, rare = ([known.get(name, name) for name in names] for names in (self.levels, self.rare))
+        return replace(self, levels=levels, rare=rare, hidden=False)
+
+    def _shown(self, name: str) -> str:
+        return str(hidden_text(name)) if self.hidden else name
 
 
 class BooleanEncoder(CategoricalEncoder):

@@ -52,6 +52,9 @@ class ColumnEncoder(Protocol):
     def events(self, values: pa.ChunkedArray, anchor: np.ndarray | None) -> Events:
         """Which values are unseen, out of range, unexpectedly null or not of the column's kind."""
 
+    def discreet(self) -> Self:
+        """The same encoder of a sensitive column: it keeps no value of a record, and extremes and medians coarsely."""
+
     def misread(self, values: pa.ChunkedArray) -> np.ndarray:
         """Which values, bool (n,), are there but cannot be what the column's kind says."""
 
@@ -80,6 +83,9 @@ class Fitted:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         return cls(**state)
+
+    def discreet(self) -> Self:
+        return self
 
     @property
     def presence(self) -> list[Cell]:

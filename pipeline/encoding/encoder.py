@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -68,11 +68,17 @@ class Encoder:
         self.slots = int(edges[-1])
 
     @classmethod
-    def fit(cls, table: pa.Table, kinds: Mapping[str, Kind] | None = None, anchor: str | None = None) -> Encoder:
+    def fit(
+        cls,
+        table: pa.Table,
+        kinds: Mapping[str, Kind] | None = None,
+        anchor: str | None = None,
+        sensitive: Collection[str] = (),
+    ) -> Encoder:
         """Learn each column of `table` but `anchor`, the partition column from which datetimes are counted.
 
-        `kinds` overrides what `infer_kind` finds. Raises KeyError when it names a column that `table` does not have,
-        MisreadColumn when most values of a column cannot be what it says.
+        `kinds` overrides what `infer_kind` finds. Of `sensitive` columns no value is kept. Raises KeyError when `kinds`
+        names a column that `table` does not have, MisreadColumn when most values of a column cannot be what it says.
         """
         kinds = dict(kinds or {})
         seconds = _anchor_seconds(table, anchor)
@@ -84,6 +90,8 @@ class Encoder:
                 fitted[name] = ENCODERS[told or infer_kind(column).kind].fit(column, seconds)
                 if told:
                     _refuse_misread(name, told, column, fitted[name].misread(column))
+                if name in sensitive:
+                    fitted[name] = fitted[name].discreet()
         if kinds:
             raise KeyError(next(iter(kinds)))
         return cls(fitted, anchor)
@@ -105,6 +113,14 @@ class Encoder:
     def decode(self, column: str, cells: list[np.ndarray], table: pa.Table) -> list[Any]:
         """Values of `column` in its own units from its reconstructed cells; `table` holds the same records' anchor."""
         return self.columns[column].decode(cells, _anchor_seconds(table, self.anchor))
+
+    def revealed(self, table: pa.Table) -> Encoder:
+        """The encoder with the values of sensitive categories in place of their digests, as `table` holds them."""
+        columns = {
+            name: column.revealed(plain(table.column(name))) if isinstance(column, CategoricalEncoder) else column
+            for name, column in self.columns.items()
+        }
+        return Encoder(columns, self.anchor)
 
     def rarities(self) -> np.ndarray:
         """float64 (columns, len(EVENTS)): how often a normal record shows each event, from the training window."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.encoding.reading import DAY
+from pipeline.encoding.scales import power_below
 
 FEWEST_PARTITIONS = 7
 FEWEST_STEPS = 3
@@ -58,6 +59,11 @@ class Growth:
         found = cls(times.tolist(), levels.tolist(), pace, doubt, float(np.median(np.diff(times))), 1.0)
         distance = float(np.median(np.abs(seen - found._level(anchor[there]))))
         return replace(found, unit=distance or abs(pace)) if pace else None
+
+    def coarse(self) -> Growth:
+        """The same without a median in full: levels to the power of ten below their usual distance."""
+        step = power_below(self.unit)
+        return replace(self, levels=[round(level / step) * step for level in self.levels])
 
     def relative(self, numbers: np.ndarray, anchor: np.ndarray) -> np.ndarray:
         """How far numbers are from the foretold level; a distance counts the less, the less sure that level is."""

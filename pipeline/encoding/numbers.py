@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -56,6 +56,9 @@ class NumericEncoder(Fitted):
     def from_state(cls, state: dict[str, Any]) -> Self:
         growth = state["growth"] and Growth(**state["growth"])
         return cls(**{**state, "scale": Scale(**state["scale"]), "growth": growth})
+
+    def discreet(self) -> Self:
+        return replace(self, scale=self.scale.coarse(), growth=self.growth and self.growth.coarse())
 
     @property
     def cells(self) -> list[Cell]:

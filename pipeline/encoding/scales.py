@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,6 +54,23 @@ class Scale:
             int((~ordinary).sum()),
         )
 
+    def coarse(self) -> Scale:
+        """The same without a value of a record in full.
+
+        The median is kept to the power of ten below the standard deviation, the ends to a hundredth of their distance
+        from it, outward.
+        """
+        bend = self.knee if self.knee > 0 else 1.0
+        step = power_below(self.spread * bend)
+        centre = round(self.centre / step) * step
+        return replace(
+            self,
+            low=centre - _rounded_up(centre - self.low),
+            high=centre + _rounded_up(self.high - centre),
+            centre=centre,
+            mean=self.mean + (self.centre - centre) / bend,
+        )
+
     def standardised(self, numbers: np.ndarray) -> np.ndarray:
         """float32 of the same shape, in standard deviations; what is further out than `FARTHEST` stays there."""
         with np.errstate(over="ignore"):
@@ -63,6 +81,19 @@ class Scale:
         """The number, float64, within what was seen."""
         bent = z.astype(np.float64) * self.spread + self.mean
         return np.asarray(np.clip(_unbend(bent, self.centre, self.knee), self.low, self.high))
+
+
+def power_below(size: float) -> float:
+    """The largest power of ten that is not above `size`, which is above 0; 1e-300 for what is next to nothing."""
+    return float(10.0 ** math.floor(math.log10(max(size, 1e-300))))
+
+
+def _rounded_up(distance: float) -> float:
+    """Two digits of a distance, never less than it."""
+    if distance == 0:
+        return 0.0
+    step = power_below(abs(distance)) / 10
+    return math.ceil(distance / step) * step
 
 
 def _knee(seen: np.ndarray) -> tuple[float, np.ndarray]:

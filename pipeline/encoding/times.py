@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -54,6 +54,9 @@ class DatetimeEncoder(Fitted):
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         return cls(**{**state, "scale": Scale(**state["scale"])})
+
+    def discreet(self) -> Self:
+        return replace(self, scale=self.scale.coarse())
 
     @property
     def cells(self) -> list[Cell]:

@@ -62,17 +62,18 @@ def _named(house: House, name: str) -> Checked:
 
 
 def _table(house: House, monitor: Monitor) -> Checked:
+    told = [f"{monitor.name}: {note}" for note in _secret_notes(monitor)]
     try:
         source = house.source(monitor)
         schema, partitions = source.schema(), source.partitions()
     except TablewatchError as error:
-        return Checked(monitor.name, [str(error)], [])
+        return Checked(monitor.name, [str(error)], told)
     columns, dated = _Columns(monitor, schema), [partition for partition in partitions if partition.key]
     problems = [*columns.problems(), *_dateless(monitor, partitions), *_expectation_problems(monitor, schema)]
     return Checked(
         monitor=monitor.name,
         problems=[f"{monitor.name}: {problem}" for problem in problems],
-        notes=[f"{monitor.name}: {note}" for note in _history_notes(monitor, dated)],
+        notes=[*told, *(f"{monitor.name}: {note}" for note in _history_notes(monitor, dated))],
         partitions=len(dated),
         first=dated[0].key if dated else None,
         last=dated[-1].key if dated else None,
@@ -96,9 +97,6 @@ class _Columns:
         yield from self._unknown("columns.exclude", columns.exclude)
         yield from self._unknown("columns.kinds", columns.kinds)
         yield from self._unknown("columns.sensitive", columns.sensitive)
-        for name in self._monitor.primary_key:
-            if name in columns.sensitive:
-                yield f"column {name!r} is sensitive, yet record keys are kept as they are; name another primary key"
         for name in columns.kinds:
             if name in self._identity:
                 yield f"columns.kinds names {name!r}, which is never scored; take it out"
@@ -131,6 +129,17 @@ def _expectation_problems(monitor: Monitor, schema: pa.Schema) -> Iterator[str]:
             first_suite(monitor.model_copy(update={"expectations": (expectation,)}), schema)
         except ConfigurationError as error:
             yield str(error).removeprefix(f"{monitor.name}: ")
+
+
+def _secret_notes(monitor: Monitor) -> Iterator[str]:
+    from pipeline.source.connection import holds_secret
+
+    if holds_secret(monitor.source.connection or ""):
+        variable = f"TABLEWATCH_{monitor.name.upper()}_PASSWORD"
+        yield (
+            f"source.connection holds a secret, which whoever reads the file then knows; write ${{{variable}}} in its "
+            "place and set that environment variable"
+        )
 
 
 def _history_notes(monitor: Monitor, dated: Sequence[Partition]) -> Iterator[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.errors import ConfigurationError
 from pipeline.monitor import Monitor
 from pipeline.monitor_file import nearest
-from pipeline.records import as_text
+from pipeline.records import as_text, hidden_text, is_hidden
 from pipeline.results import Quarantined
 from pipeline.settings import Settings
 from pipeline.steps import House
@@ -104,6 +104,7 @@ def explain(name: str, key: str, partition: str | None = None, settings: Setting
     """Why a record was flagged or quarantined. ConfigurationError if it was neither.
 
     `key` is the record key as `anomalies` shows it: the key's text, or a JSON array of the values of a composite key.
+    In place of the digest of a sensitive value it may hold the value.
     """
     house = House(settings)
     key = _record_key(house.monitor(name), key)
@@ -160,17 +161,26 @@ def _not_scored(name: str, partition: str | None, states: list[PartitionState]) 
 def _record_key(monitor: Monitor, key: str) -> str:
     """The key as it is stored: a JSON array may be written with any spaces, its numbers with or without quotes."""
     if len(monitor.primary_key) == 1:
-        return key
+        return _key_text(monitor, monitor.primary_key[0], key) or ""
     try:
         values = json.loads(key)
     except ValueError:
         values = None
     if not isinstance(values, list) or len(values) != len(monitor.primary_key):
         columns = ", ".join(monitor.primary_key)
+        told = "this" if {*monitor.primary_key} & {*monitor.columns.sensitive} else repr(key)
         raise ConfigurationError(
-            f"{monitor.name}: {key!r} is not a record key; write the values of {columns} as a JSON array"
+            f"{monitor.name}: {told} is not a record key; write the values of {columns} as a JSON array"
         )
-    return json.dumps([as_text(value) for value in values], ensure_ascii=False)
+    parts = [_key_text(monitor, name, value) for name, value in zip(monitor.primary_key, values, strict=True)]
+    return json.dumps(parts, ensure_ascii=False)
+
+
+def _key_text(monitor: Monitor, column: str, value: Any) -> str | None:
+    text = as_text(value)
+    if text is None or column not in monitor.columns.sensitive or is_hidden(text):
+        return text
+    return hidden_text(text)
 
 
 def _not_found(house: House, name: str, key: str, partition: str | None) -> str:

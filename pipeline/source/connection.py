@@ -24,6 +24,7 @@ ANSWER_SECONDS = 600
 # Declarations that are integers to SQLite and unknown to ibis.
 _SQLITE_INTEGERS = ("unsigned big int", "bigint unsigned", "int unsigned", "integer unsigned", "mediumint", "int2")
 _VARIABLE = r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}"
+_TELLING = re.compile(r"pass|pwd|token|secret|key|credential", re.IGNORECASE)
 
 
 @dataclass
@@ -63,14 +64,23 @@ def url_of(connection: str, environment: Environment) -> str:
     return url
 
 
+def holds_secret(url: str) -> bool:
+    """Whether a connection holds a password or a key itself, and not the name of the variable that has it."""
+    values = [value for name, value in parse_qsl(url.partition("?")[2]) if _TELLING.search(name)]
+    return any(value and not value.startswith("${") for value in (_password(url), *values))
+
+
+def _password(url: str) -> str:
+    return url.partition("://")[2].rpartition("@")[0].partition(":")[2]
+
+
 def _secrets_of(url: str) -> set[str]:
-    password = url.partition("://")[2].rpartition("@")[0].partition(":")[2]
+    password = _password(url)
     try:
         parameters = dict(parse_qsl(urlsplit(url).query))
     except ValueError:
         parameters = {}
-    telling = r"pass|pwd|token|secret|key|credential"
-    values = {value for name, value in parameters.items() if re.search(telling, name, re.IGNORECASE)}
+    values = {value for name, value in parameters.items() if _TELLING.search(name)}
     # A path is no secret, and the mend of a missing file needs it.
     whole = set() if url.startswith(("duckdb:", "sqlite:")) else {url}
     return {password, unquote(password), unquote_plus(password), *values} | whole

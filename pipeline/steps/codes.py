@@ -245,7 +245,9 @@ def _window(house: House, monitor: Monitor, champion: ModelVersion, detector: De
 def _coded(vae: Vae, detector: Detector, accepted: pa.Table, monitor: Monitor, of: dict[str, object]) -> pa.Table:
     import pyarrow as pa
 
-    table = accepted.select(list(monitor.primary_key))
+    from pipeline.records import key_columns
+
+    table = key_columns(accepted, monitor.primary_key, monitor.columns.sensitive)
     for at, values in enumerate(vae.codes(detector.encoder.encode(accepted).matrix).T):
         table = table.append_column(f"code_{at}", pa.array(values))
     return table.replace_schema_metadata({"tablewatch": json.dumps(of)})
@@ -257,6 +259,6 @@ def _write(table: pa.Table, path: Path, suffix: str) -> None:
 
         pq.write_table(table, path)
     else:
-        import pyarrow.csv as csv
+        from pipeline.spreadsheet import write_csv
 
-        csv.write_csv(table, path)
+        write_csv(table, path)

@@ -67,7 +67,7 @@ def score(
         refresh = _refresh(house, champion, partition)
         checking = Checking.of(house, monitor, partition, champion)
         quarantined, anomalies, body = [], [], np.zeros(2, np.int64)
-        with scores_writer(scores_file, monitor.primary_key) as write:
+        with scores_writer(scores_file, monitor.primary_key, monitor.columns.sensitive) as write:
             for batch in checking.batches():
                 quarantined += batch.quarantined
                 scored = score_batch(monitor, partition, detector, batch.accepted, rate, refresh)

@@ -81,12 +81,14 @@ def _learn_column(monitor: Monitor, name: str, column: pa.ChunkedArray, profiles
     if len(values) < _EVIDENCE:
         return []
     specs = [learned("record", NOT_NULL, "error", column=name)] if column.null_count == 0 else []
+    if name in monitor.columns.sensitive:
+        return specs  # a bound may be somebody's value
     kind, declared = values.type, monitor.columns.kinds.get(name)
     if _is_numeric(monitor, pa.field(name, kind)):
         return specs + _numbers(name, values, profiles)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return specs + _moments(name, values)
-    if _is_category(kind, declared) and name not in monitor.columns.sensitive:
+    if _is_category(kind, declared):
         return specs + _categories(name, values)
     return specs
 

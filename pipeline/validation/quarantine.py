@@ -29,7 +29,8 @@ def quarantine(
     rows = sorted({row for broken in breaks for row in broken.rows})
     if not rows:
         return []
-    keys = dict(zip(rows, record_keys(conformed.take(rows), monitor.primary_key), strict=True))
+    keys_of_rows = record_keys(conformed.take(rows), monitor.primary_key, monitor.columns.sensitive)
+    keys = dict(zip(rows, keys_of_rows, strict=True))
     bodies = dict(zip(rows, _bodies(monitor, records.take(rows)), strict=True))
     found: dict[tuple[int, str, tuple[str, ...]], Quarantined] = {}
     for broken in breaks:

@@ -109,7 +109,7 @@ class RecordCheck:
             yield tally, conformed.table.num_rows, conformed.offending.get(tally.spec["kwargs"]["column"], [])
 
     def _judge_key(self, conformed: Conformed) -> tuple[_Tally, int, list[int]]:
-        keys = record_keys(conformed.table, self._monitor.primary_key)
+        keys = record_keys(conformed.table, self._monitor.primary_key, self._monitor.columns.sensitive)
         too_long = [row for row, key in enumerate(keys) if key is not None and len(storable(key)) > LONGEST_KEY]
         return self._key, len(keys), too_long
 

@@ -288,9 +288,18 @@ def test_every_column_that_the_table_does_not_have_is_told_with_the_nearest(hous
     ]
 
 
-def test_p33_a_sensitive_primary_key_is_a_problem(house: SmallHouse) -> None:
-    (problem,) = check(house, "columns: {sensitive: [id]}\n")
-    assert "record keys are kept as they are" in problem
+def test_p33_a_sensitive_primary_key_is_no_problem(house: SmallHouse) -> None:
+    assert check(house, "columns: {sensitive: [id]}\n") == []
+
+
+def test_p34_a_secret_in_a_monitors_file_is_told_and_not_repeated(house: SmallHouse) -> None:
+    text = "source: {connection: 'postgres://watch:zq9secret@127.0.0.1:1/prod', table: t}\n"
+    house.write("nights", text + "partition_by: night\nprimary_key: [id]\n")
+    (checked,) = reports.check(["nights"])
+    assert "write ${TABLEWATCH_NIGHTS_PASSWORD} in its place" in checked.notes[0]
+    assert "zq9secret" not in str(checked)
+    house.write("nights", text.replace("zq9secret", "${PW}") + "partition_by: night\nprimary_key: [id]\n")
+    assert reports.check(["nights"])[0].notes == []
 
 
 def test_no_column_left_to_model(house: SmallHouse) -> None:
