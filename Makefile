@@ -10,7 +10,7 @@ PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13 3,$(shell command -v python$(v)
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help setup demo ui test test-fast lint format schema postgres bench bench-detection clean
+.PHONY: help setup demo ui test test-fast lint format schema promises postgres bench bench-detection soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ format: setup ## Let ruff put the code in order
 schema: setup ## Write docs/monitor.schema.json again after a change of the monitor's keys
 	$(RUN) python -c "import json; from pipeline.monitor import json_schema; print(json.dumps(json_schema(), indent=2))" > docs/monitor.schema.json
 
+promises: setup ## List in docs/promises.md the tests that keep each promise
+	$(RUN) python -m tests.promises
+
 postgres: ## Install PostgreSQL's server programs (Debian, root) for the tests that need a real one
 	command -v apt-get && apt-get install --yes --no-install-recommends postgresql
 
@@ -59,6 +62,9 @@ bench: setup ## How well the detector finds planted errors in real flights
 DATA ?= benchmarks/data
 bench-detection: setup ## The detector beside its peers on the labelled sets (*.npz with X and y) in DATA=folder
 	$(RUN) python benchmarks/detection.py --data $(DATA) --out detection.csv
+
+soak: setup ## A hundred nights in one process with random faults: what was injected and what survived
+	$(RUN) python benchmarks/soak.py
 
 clean: ## Remove what the targets made, the demo's home included
 	rm -rf .venv .uv .tablewatch dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
