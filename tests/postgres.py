@@ -6,6 +6,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -24,19 +25,22 @@ class Postgres:
             os.chown(self._folder, self._user.pw_uid, self._user.pw_gid)
         self._port = _free_port()
         self._password = secrets.token_hex(16)
+        self._make()
         self._server = self._start()
         self.url = f"postgresql://tests:{self._password}@127.0.0.1:{self._port}/postgres"
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _make(self) -> None:
         secret = self._folder / "password"
         secret.write_text(self._password)
         secret.chmod(0o644)
-        data = self._folder / "data"
-        self._call("initdb", "-D", data, "-U", "tests", "-A", "scram-sha-256", f"--pwfile={secret}", "-E", "UTF8", "-N")
+        how = ["-U", "tests", "-A", "scram-sha-256", f"--pwfile={secret}", "-E", "UTF8", "-N"]
+        self._call("initdb", "-D", self._folder / "data", *how)
+
+    def _start(self) -> subprocess.Popen[bytes]:
         settings = {"listen_addresses": "127.0.0.1", "port": self._port, "fsync": "off", "max_connections": 200}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        log = (self._folder / "log").open("wb")
-        command = [self._programs / "postgres", "-D", data, "-k", self._folder, *options]
+        log = (self._folder / "log").open("ab")
+        command = [self._programs / "postgres", "-D", self._folder / "data", "-k", self._folder, *options]
         server = subprocess.Popen(command, stdout=log, stderr=log, **self._as_user())
         self._wait(server)
         return server
@@ -57,6 +61,15 @@ class Postgres:
 
     def _as_user(self) -> dict[str, object]:
         return {"user": self._user.pw_uid, "group": self._user.pw_gid, "cwd": self._folder} if self._user else {}
+
+    def crash(self) -> None:
+        """End the server in the midst of what it does; nothing answers until `restart`."""
+        self._server.send_signal(signal.SIGQUIT)
+        self._server.wait(30)
+
+    def restart(self) -> None:
+        """Start it again on the same port with the same data."""
+        self._server = self._start()
 
     def stop(self) -> None:
         """End the server and remove its folder."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from pipeline.errors import ConfigurationError, FailedMachinery
 from pipeline.store.types import to_json
 
 CONNECT_SECONDS = 10
+RECONNECT_SECONDS = 30
 LOCK_SECONDS = 30
 STATEMENT_SECONDS = 120
 
@@ -46,6 +48,9 @@ class Database:
         self.name = _without_secrets(self._url)
         self._engine = _engine(self._url)
         self._writer = self._engine.execution_options(writes=True)
+        self._answered = False
+        if self._url.get_backend_name() == "postgresql":
+            sa.event.listen(self._engine, "do_connect", self._connect)
 
     def migrate(self) -> None:
         """Create the tables or bring them to this version; safe to call always, and from two processes at once.
@@ -82,6 +87,22 @@ class Database:
                 Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise FailedMachinery(f"the store {self.name} has no folder: {error.strerror}; try again") from error
+
+    def _connect(self, dialect: sa.Dialect, record: object, arguments: list[Any], options: dict[str, Any]) -> Any:
+        """Wait for a server that has answered before and restarts; a URL that never worked is told at once."""
+        give_up = time.monotonic() + (RECONNECT_SECONDS if self._answered else 0)
+        pause = 0.25
+        while True:
+            try:
+                connection = dialect.connect(*arguments, **options)
+            except dialect.loaded_dbapi.OperationalError:
+                if time.monotonic() + pause > give_up:
+                    raise
+                time.sleep(pause)
+                pause = min(2 * pause, 2)
+            else:
+                self._answered = True
+                return connection
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:

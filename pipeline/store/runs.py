@@ -10,6 +10,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 
+from pipeline.errors import FailedMachinery
 from pipeline.store.database import Database
 from pipeline.store.schema import columns_of, runs
 from pipeline.store.types import Text, UtcTime
@@ -150,14 +151,23 @@ def subject(monitor: str, partition: str | None) -> str:
 
 
 def claim_run(connection: sa.Connection, run_id: str, monitor: str, partition: str) -> str:
-    """Hold the run's row for this transaction; its configuration hash. ValueError unless it runs on this partition."""
-    wanted = sa.select(runs.c.status, runs.c.config_hash).where(
-        runs.c.run_id == run_id, runs.c.monitor == monitor, runs.c.partition == partition
-    )
+    """Hold the run's row for this transaction; its configuration hash.
+
+    Raises ValueError unless it runs on this partition, FailedMachinery when a run that began later has replaced the
+    partition: this one may have read the table, or loaded the champion, before they changed.
+    """
+    here = (runs.c.monitor == monitor) & (runs.c.partition == partition)
+    wanted = sa.select(runs.c.status, runs.c.config_hash, runs.c.sequence).where(here, runs.c.run_id == run_id)
     run = connection.execute(wanted.with_for_update()).one_or_none()
     if run is None or run.status != "running":
         state = "not a run of it" if run is None else run.status
         raise ValueError(f"{subject(monitor, partition)}: run {run_id} cannot write results: it is {state}")
+    replaced = here & (runs.c.sequence > run.sequence) & (runs.c.status == "done") & (runs.c.kind != "train")
+    if later := connection.execute(sa.select(runs.c.run_id).where(replaced).limit(1)).scalar():
+        raise FailedMachinery(
+            f"{subject(monitor, partition)}: run {later}, which began after this one, has replaced the results;"
+            " they stay; try again"
+        )
     return str(run.config_hash)
 
 
