@@ -92,7 +92,8 @@ def cell_errors(spec: Spec, record: Tensor, output: Tensor) -> Tensor:
 def _numbers(spec: Spec, record: Tensor, output: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Every number, whether it is missing, its reconstructed location and log scale (0 for none), (..., numbers)."""
     count = len(spec.number_slots)
-    target = ops.take(record, spec.number_slots, axis=-1)
+    # Of no number the slots would be an empty tuple, which is taken for floats.
+    target = ops.take(record, ops.convert_to_tensor(spec.number_slots, dtype="int32"), axis=-1)
     missing = ops.isnan(target)
     # A NaN would still reach the gradient from the branch that is not taken, so both sides are replaced.
     target = ops.where(missing, 0.0, target)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from pipeline import monitor as monitors
 from pipeline import steps
+from pipeline.detector import Detector
 from pipeline.drafting import draft
 from pipeline.errors import ConfigurationError, RefusedData
 
@@ -119,6 +120,13 @@ def test_p05_to_p14_a_hostile_window_trains_or_is_refused(
         return
     assert counts["read"] == frame.num_rows == counts["accepted"] + counts["quarantined"]
     scored(house, frame)
+
+
+@pytest.mark.parametrize("words", [["x", "y"], ["x", "y", "z"], ["x", "x"]])
+def test_p03_a_table_without_a_single_number_is_learned(tiny: None, words: list[str]) -> None:
+    records = pa.table({"day": [DAY] * 60, "word": words * (60 // len(words))})
+    detector = Detector("autoencoder", anchor="day").fit(records)
+    assert np.isfinite(detector.score(records).score).all()
 
 
 @quickly
