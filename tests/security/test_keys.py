@@ -108,7 +108,7 @@ def test_p33_an_encoder_keeps_no_value_of_a_sensitive_column() -> None:
     assert "zq" not in state and "True" not in state.replace("'hidden': True", "").replace("'duration': True", "")
     for name in ("pay", "tail", "grows"):
         seen = np.array(table[name].to_pylist(), float)
-        medians = [np.median(seen[at : at + 40]) for at in range(0, 400, 40)]
+        medians = [np.sort(seen[at : at + 40])[19] for at in range(0, 400, 40)]
         assert not [v for v in (seen.min(), seen.max(), np.median(seen), *medians) if repr(float(v)) in state]
     clear, hidden = Encoder.fit(table, {}, "day").encode(table), Encoder.from_state(fitted.to_state()).encode(table)
     assert (hidden.events == clear.events).all()

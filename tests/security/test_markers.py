@@ -155,7 +155,7 @@ def test_p33_what_goes_wrong_is_told_without_a_marker(
     between = "expect_column_values_to_be_between: {column: "
     watched.write("uncomputable", text.replace(f"{between}salary", f"{between}name"))
     watched.call("train", "misread", exits=1)
-    watched.call("validate", "refused", "--partition", LAST, exits=1)
+    assert "is at most 1; observed nothing" in watched.call("validate", "refused", "--partition", LAST, exits=1)
     watched.call("validate", "uncomputable", "--partition", LAST, exits=1)
     watched.call("train", "t", "--through", NIGHTS[-2])
     file = environment / "data" / "t.csv"
