@@ -27,6 +27,7 @@ _EVIDENCE = 500  # records
 _FEW_CATEGORIES = 50
 _RARE_CATEGORY, _CLOSED_SHARE = 2, 0.999
 _TREND = 0.8
+_TELLING = (BETWEEN, IN_SET, MEAN, MEDIAN)
 _YEARS = 10 * 365.25 * 86_400 * 1e6  # microseconds
 
 
@@ -55,9 +56,12 @@ def learn(monitor: Monitor, window: pa.Table, profiles: Sequence[Profile]) -> Su
 def with_own(monitor: Monitor, suite: Suite) -> Suite:
     """A learned suite with the monitor's own expectations as they are written now.
 
-    A learned expectation that one of the monitor's once replaced comes back with the next training.
+    A learned expectation that one of the monitor's once replaced comes back with the next training. What was learned of
+    the values of a column that has been declared sensitive since is left out.
     """
-    taught = [spec for spec in (*suite.record, *suite.partition) if spec["origin"] == "learned"]
+    learnt = [spec for spec in (*suite.record, *suite.partition) if spec["origin"] == "learned"]
+    hidden = monitor.columns.sensitive
+    taught = [s for s in learnt if not (s["type"] in _TELLING and s["kwargs"]["column"] in hidden)]
     types = {name: arrow_type(text) for name, text in suite.schema.items()}
     schema = pa.schema([(name, kind) for name, kind in types.items() if kind is not None])
     return combine(monitor, taught, own_specs(monitor), _floating(monitor, schema), suite.schema)

@@ -15,7 +15,7 @@ from pipeline.validation import engine
 from pipeline.validation.catalogue import needs_records
 from pipeline.validation.conform import type_text
 from pipeline.validation.profile import Profile, metric
-from pipeline.validation.suite import MAX, MEAN, MEDIAN, ROW_COUNT, ROW_COUNT_EQUAL, Spec, Suite
+from pipeline.validation.suite import MAX, ROW_COUNT, ROW_COUNT_EQUAL, Spec, Suite
 from pipeline.validation.words import in_words
 
 _KNOWN = 10
@@ -57,7 +57,7 @@ def check_partition(monitor: Monitor, partition: str, profile: Profile, suite: S
     frame = pd.DataFrame([metrics], dtype="float64")
     rewritten = [_on_metric(spec, str(position)) for position, spec in enumerate(specs)]
     outcomes = engine.validate(monitor, partition, frame, rewritten, pa.schema([]))
-    return [_result(monitor, spec, outcome, profile) for spec, outcome in zip(specs, outcomes, strict=True)]
+    return [_result(spec, outcome, profile) for spec, outcome in zip(specs, outcomes, strict=True)]
 
 
 def refuse_if_broken(monitor: Monitor, partition: str, results: Iterable[ExpectationResult]) -> None:
@@ -84,9 +84,7 @@ def _on_metric(spec: Spec, name: str) -> Spec:
     return {**spec, "type": MAX, "kwargs": {"column": name, **kwargs}}
 
 
-def _result(monitor: Monitor, spec: Spec, outcome: engine.Outcome, profile: Profile) -> ExpectationResult:
-    # A median is somebody's value, and so is the mean of one record.
-    telling = spec["type"] in (MEAN, MEDIAN) and spec["kwargs"]["column"] in monitor.columns.sensitive
+def _result(spec: Spec, outcome: engine.Outcome, profile: Profile) -> ExpectationResult:
     return ExpectationResult(
         scope="partition",
         expectation=spec["type"],
@@ -97,7 +95,7 @@ def _result(monitor: Monitor, spec: Spec, outcome: engine.Outcome, profile: Prof
         success=outcome.success,
         checked=int(profile["rows"] or 0),
         unexpected=int(not outcome.success),
-        observed=None if telling else outcome.observed,
+        observed=outcome.observed,
     )
 
 

@@ -24,6 +24,7 @@ from pipeline.monitor import load
 from pipeline.records import as_text, hidden_text, is_hidden, key_columns, record_keys
 from pipeline.scores_file import scores_writer
 from pipeline.scoring import score_batch
+from pipeline.validation import learn, with_own
 
 
 @pytest.fixture
@@ -87,6 +88,19 @@ def test_p33_a_sensitive_partition_column_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigurationError, match=r"line 4: column 'born' names the partitions.*cannot be sensitive"):
         load(tmp_path / "t.yaml")
+
+
+def test_p33_a_column_declared_sensitive_after_training_is_told_no_more(tmp_path: Path) -> None:
+    text = "source: {files: t.csv}\npartition_by: day\nprimary_key: [id]\n"
+    columns = {"id": np.arange(600), "pay": np.arange(600) * 7_919, "city": ["zqrome", "zqoslo"] * 300}
+    (tmp_path / "t.yaml").write_text(text)
+    suite = learn(load(tmp_path / "t.yaml"), pa.table(columns), [])
+    assert "zqrome" in suite.to_json() and "min_value" in suite.to_json()
+    (tmp_path / "t.yaml").write_text(f"{text}columns: {{sensitive: [pay, city]}}\n")
+    now = with_own(load(tmp_path / "t.yaml"), suite)
+    assert "zqrome" not in now.to_json()
+    bounds = [spec["kwargs"] for spec in now.record if "min_value" in spec["kwargs"]]
+    assert bounds == [] and {"column": "pay"} in [spec["kwargs"] for spec in now.record]
 
 
 def test_p33_an_encoder_keeps_no_value_of_a_sensitive_column() -> None:
