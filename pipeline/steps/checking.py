@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from pipeline.errors import FailedMachinery
 from pipeline.monitor import Monitor
 from pipeline.steps.house import House
 
@@ -29,8 +30,9 @@ class Checking:
         self.warnings = check_schema(monitor, partition, schema, suite)
         self.columns = [n for n in schema.names if n not in monitor.columns.exclude or n in suite.columns]
         self._monitor, self._source, self._partition = monitor, source, partition
-        profiles = source.profiles([partition])
-        self._of_partition = check_partition(monitor, partition, profiles[0] if profiles else {"rows": 0}, suite)
+        profile = next(iter(source.profiles([partition])), {"rows": 0})
+        self._counted = profile["rows"]
+        self._of_partition = check_partition(monitor, partition, profile, suite)
         refuse_if_broken(monitor, partition, self._of_partition)
         self.warnings += [_warning(monitor, partition, r) for r in self._of_partition if not r.success]
         census = duplicate_keys(monitor, suite, self._batches)
@@ -50,12 +52,18 @@ class Checking:
         return self._source.batches([self._partition], self.columns if columns is None else columns)
 
     def batches(self) -> Iterator[CheckedBatch]:
+        """The checked records; FailedMachinery in the end when they are not as many as were counted before."""
         for batch in self._batches():
             checked = self._check.check(batch, self.read)
             self.read += batch.num_rows
             self.accepted += checked.accepted.num_rows
             self.set_aside.update(q.row for q in checked.quarantined)
             yield checked
+        if self.read != self._counted:
+            raise FailedMachinery(
+                f"{self._monitor.name} {self._partition}: {self.read} records were read and {self._counted} counted "
+                "before; the table changed meanwhile; try again"
+            )
 
     def counts(self) -> dict[str, int]:
         counts = {"read": self.read, "accepted": self.accepted, "quarantined": len(self.set_aside)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -89,10 +90,24 @@ def test_p28_a_full_disk_is_failed_machinery_and_leaves_nothing(
 
 
 def test_p28_what_a_killed_run_left_is_not_taken_for_scores(tmp_path: Path) -> None:
-    (tmp_path / ".scores.parquet.partial").write_text("half of it")
+    left = tmp_path / ".scores.parquet.0badcafe.partial"
+    left.write_text("half of it")
+    os.utime(left, (0, 0))
     with scores_writer(tmp_path / "scores.parquet", ["id"]):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_p26_two_writers_of_one_file_never_mix(tmp_path: Path) -> None:
+    path = tmp_path / "scores.parquet"
+    with scores_writer(path, ["id"]) as slow:
+        slow(*batch(0))
+        with scores_writer(path, ["id"]) as fast:
+            fast(*batch(100))
+        assert pq.read_table(path)["id"].to_pylist() == [100, 101, 102]
+        slow(*batch(200))
+    assert pq.read_table(path)["id"].to_pylist() == [0, 1, 2, 200, 201, 202]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_without_a_path_or_a_batch_nothing_is_written(tmp_path: Path) -> None:
