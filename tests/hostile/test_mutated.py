@@ -93,8 +93,8 @@ def test_p12_mutated_csv_files_are_answered_or_refused(environment: House) -> No
 
 @pytest.mark.slow
 def test_p12_many_mutated_csv_files_are_answered_or_refused(environment: House) -> None:
-    ends = read_csv(environment, range(1_000, 1_400))
-    assert min(ends.values()) > 40
+    ends = read_csv(environment, range(1_000, 1_200))
+    assert min(ends.values()) > 20
 
 
 def checked(house: House, seeds: range) -> Counter[bool]:
@@ -130,4 +130,4 @@ def test_mutated_monitors_are_answered_or_told_with_the_line(environment: House)
 
 @pytest.mark.slow
 def test_many_mutated_monitors_are_answered_or_told_with_the_line(environment: House) -> None:
-    assert checked(environment, range(1_000, 3_000))[False] > 500
+    assert checked(environment, range(1_000, 1_500))[False] > 100

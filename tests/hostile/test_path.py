@@ -28,7 +28,7 @@ PROPER = (RefusedData, ConfigurationError)
 SHARED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 
 quickly = settings(max_examples=8, suppress_health_check=SHARED)
-slowly = settings(max_examples=150, suppress_health_check=SHARED)
+slowly = settings(max_examples=40, suppress_health_check=SHARED)
 
 
 @st.composite
@@ -97,7 +97,7 @@ def test_p05_to_p14_many_hostile_frames_are_refused_or_wholly_parted(house: Hous
 
 
 @pytest.mark.slow
-@settings(max_examples=80, suppress_health_check=SHARED)
+@settings(max_examples=25, suppress_health_check=SHARED)
 @given(frame=nights())
 def test_p03_to_p11_every_accepted_record_of_a_hostile_night_has_one_finite_score(
     trained: House, frame: pa.Table
