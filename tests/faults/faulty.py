@@ -99,7 +99,7 @@ class _Explorer:
             os._exit(BEYOND)  # the transaction has ended without as many writes
 
     def _fork_for_each(self, label: str) -> bool:
-        """Fork for each write of the transaction that begins here, or for this one to a file; whether this is a fork."""
+        """Fork for each write of the transaction that begins here, or this one to a file; whether this is a fork."""
         copy, before = self._house.save(), self._house.state()
         for at in count() if label == "connect" else (0,):
             os.truncate(self._said, 0)
