@@ -139,12 +139,16 @@ def test_the_companion_is_trained_once_and_codes_stay_the_same(
     value("encode", "bookings", "--partition", DAYS[2])
 
 
-def test_a_vae_champion_with_codes_of_that_width_needs_no_companion(house: SmallHouse) -> None:
-    # Three numbers to model make codes of two.
+@pytest.fixture(scope="module")
+def coded(house: SmallHouse) -> None:
+    """The same house with a second champion, a VAE whose codes are of two numbers, since it models three."""
     text = MONITOR.format(data=house.folder / "bookings.parquet", model="vae", kinds="")
     few = "exclude: [year, shop, guest, mail, salary, discount, paid, arrival], sensitive: []"
     house.write("coded", text.replace("exclude: [year], sensitive: [guest, salary, mail]", few))
     steps.train("coded", DAYS[1])
+
+
+def test_a_vae_champion_with_codes_of_that_width_needs_no_companion(house: SmallHouse, coded: None) -> None:
     bundles = house.folder / "home" / "bundles" / "coded"
     found = value("encode", "coded", "--partition", DAYS[2], "--width", 2)
     assert found["accepted"] == EACH - 3
@@ -153,7 +157,7 @@ def test_a_vae_champion_with_codes_of_that_width_needs_no_companion(house: Small
     assert len(list(bundles.iterdir())) == 2
 
 
-def test_a_champion_that_hides_no_cells_makes_records_up_by_its_companion_alone(house: SmallHouse) -> None:
+def test_a_champion_that_hides_no_cells_makes_records_up_by_its_companion_alone(house: SmallHouse, coded: None) -> None:
     out = house.folder / "coded.parquet"
     found = value("synth", "coded", "--rows", 100, "--out", out)
     assert pq.read_table(out)["total"].null_count == 0
