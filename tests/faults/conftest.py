@@ -47,12 +47,14 @@ class Commands:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(LOADED.split())
         self._number = count()
+        self._processes: list[ForkServerProcess] = []
 
     def start(self, house: NightHouse, *words: str, fault: Fault | None = None, **bounds: float) -> Command:
         """`fault` is told of each write of the command; `bounds` are time-outs of the store."""
         said = self._folder / f"{next(self._number)}.said"
         process = self._context.Process(target=faulty.tablewatch, args=(house, words, said, fault, bounds))
         process.start()
+        self._processes.append(process)
         return Command(process, said)
 
     def __call__(self, house: NightHouse, *words: str, fault: Fault | None = None, **bounds: float) -> tuple[int, str]:
@@ -68,6 +70,7 @@ class Commands:
         ours, theirs = self._context.Pipe(duplex=False)
         process = self._context.Process(target=faulty.explore, args=(house, words, said, fault, after, theirs, keep))
         process.start()
+        self._processes.append(process)
         theirs.close()
         found = []
         try:
@@ -78,10 +81,18 @@ class Commands:
         assert process.exitcode == 0, said.read_text()
         return found
 
+    def end(self) -> None:
+        """End what a failed test has left paused or waiting."""
+        for process in self._processes:
+            process.kill()
+            process.join()
+
 
 @pytest.fixture(scope="session")
-def tablewatch(tmp_path_factory: pytest.TempPathFactory) -> Commands:
-    return Commands(tmp_path_factory.mktemp("commands"))
+def tablewatch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    commands = Commands(tmp_path_factory.mktemp("commands"))
+    yield commands
+    commands.end()
 
 
 @pytest.fixture(scope="session")
