@@ -17,6 +17,7 @@ from pipeline.detector.baselines import FEWEST_CONTROLS, measure
 from pipeline.detector.network import Progress
 from pipeline.encoding import MisreadColumn
 from pipeline.errors import ConfigurationError, CorruptBundle, RefusedData
+from pipeline.gate import objections
 from pipeline.monitor import Monitor
 
 STACK = ("tablewatch", "keras", "numpy", "pyarrow")
@@ -34,6 +35,7 @@ class Challenger:
     arrays: dict[str, np.ndarray]
     metrics: dict[str, Any]
     warnings: tuple[str, ...]
+    objections: tuple[str, ...] = ()
 
 
 def modelled_columns(monitor: Monitor, names: Iterable[str]) -> list[str]:
@@ -61,9 +63,16 @@ def put_aside(records: pa.Table, seed: int) -> tuple[pa.Table, pa.Table]:
 
 
 def train(
-    monitor: Monitor, accepted: pa.Table, partitions: Mapping[str, int], seed: int, progress: Progress | None = None
+    monitor: Monitor,
+    accepted: pa.Table,
+    partitions: Mapping[str, int],
+    seed: int,
+    progress: Progress | None = None,
+    champion: Detector | None = None,
 ) -> Challenger:
     """Fit a challenger on the accepted records of the window; `partitions` counts the records of each partition.
+
+    It is measured beside the `champion`, unless that knows a column which the table no longer has.
 
     Raises RefusedData when there are fewer than the monitor's `training.min_rows` or the training diverges,
     ConfigurationError when `columns.kinds` names a column that the table does not have or none is left to model.
@@ -106,8 +115,12 @@ def train(
         "versions": {package: version(package) for package in STACK},
     }
     warnings = _warnings(monitor, where, detector, typical)
-    metrics = _metrics(detector, accepted) | {"canaries": measure(detector, held_out, fitted_on, seed)}
-    return Challenger(detector, manifest, arrays, metrics, warnings)
+    if champion is not None and not champion.encoder.columns.keys() <= {*held_out.column_names}:
+        champion = None
+    canaries = measure(detector, held_out, fitted_on, seed, flag_rate(monitor, typical), champion)
+    held_against = objections(canaries)
+    metrics = _metrics(detector, accepted) | {"canaries": canaries, "objections": list(held_against)}
+    return Challenger(detector, manifest, arrays, metrics, warnings, held_against)
 
 
 def restore(monitor: Monitor, manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Detector:

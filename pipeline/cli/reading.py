@@ -243,7 +243,7 @@ def _version_row(version: ModelVersion) -> tuple[str, ...]:
         metrics,
         canary_figures(version.metrics),
         moment(version.promoted_at),
-        version.promotion_reason or "",
+        version.promotion_reason or "; ".join(version.metrics.get("objections", ())),
     )
 
 

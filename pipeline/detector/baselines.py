@@ -76,7 +76,14 @@ def plain(encoder: Encoder, table: pa.Table) -> np.ndarray:
     return np.concatenate(parts, axis=1, dtype=np.float64)
 
 
-def measure(detector: Detector, held_out: pa.Table, fitted_on: pa.Table, seed: int = 0) -> dict[str, Any]:
+def measure(
+    detector: Detector,
+    held_out: pa.Table,
+    fitted_on: pa.Table,
+    seed: int = 0,
+    asked: float = RATE,
+    champion: Detector | None = None,
+) -> dict[str, Any]:
     """How well the model and the two baselines tell canaries from untouched records, none of which they trained on.
 
     The canaries are made of `held_out`, whose records are the controls. The baselines are fitted on `fitted_on` as the
@@ -84,23 +91,46 @@ def measure(detector: Detector, held_out: pa.Table, fitted_on: pa.Table, seed: i
     share of canaries above the score that `rate` of the controls exceed; for the model also `right_column`: the share
     of those caught whose reasons the corrupted column leads, and `corruptions`: of each kind how many there were and
     what share was caught. What could not be measured is None, and `note` says why.
+
+    A `champion` is measured as a fourth method; it may have trained on some of these records, which is to its favour.
+    Held-out records that either of the two flags at the rate `asked` are then no controls and no originals of canaries:
+    a window may be poisoned, and wrong records must not vouch for who learned them. Each method but the model also
+    tells how many canaries it catches that the model misses (`lost`) and the other way round (`won`), the champion by
+    kind of corruption too; model and champion how many of the `held_out` records they flag (`flagged`).
     """
     kinds = {name: encoder.kind for name, encoder in detector.encoder.columns.items()}
+    judges = {"model": detector} | ({"champion": champion} if champion else {})
+    flags = {name: judge.score(held_out).score >= judge.threshold(asked) for name, judge in judges.items()}
+    all_held_out = held_out.num_rows
+    if champion:
+        held_out = held_out.filter(pa.array(~np.any(list(flags.values()), axis=0)))
     controls = held_out.num_rows
     canaries = make_canaries(held_out, kinds, CANARIES if controls >= FEWEST_CONTROLS else 0, seed)
     count = len(canaries.columns)
     figures: dict[str, Any] = {method: {"auc_roc": None, "caught": None} for method in METHODS}
     figures["model"] |= {"right_column": None, "corruptions": None}
     if count:
-        for method, score in _scorers(detector, fitted_on, seed).items():
+        above: dict[str, np.ndarray] = {}
+        for method, score in _scorers(detector, fitted_on, seed, champion).items():
             wrong, right = score(canaries.table), score(held_out)
-            figures[method]["auc_roc"] = auc_roc(wrong, right)
+            figures.setdefault(method, {})["auc_roc"] = auc_roc(wrong, right)
             if controls >= 1 / RATE:
-                above = wrong > exceeded_by(right, RATE)
-                figures[method]["caught"] = float(above.mean())
+                above[method] = wrong > exceeded_by(right, RATE)
+                figures[method]["caught"] = float(above[method].mean())
                 if method == "model":
-                    figures[method] |= _of_the_caught(detector, canaries, above)
-    return {"count": count, "controls": controls, "rate": RATE, "note": _note(count, controls), **figures}
+                    figures[method] |= _of_the_caught(detector, canaries, above[method])
+                else:
+                    figures[method] |= _beside(above["model"], above[method])
+        if "champion" in above:
+            kinds_of = np.array(canaries.corruptions)
+            figures["champion"]["corruptions"] = {
+                kind: _beside(above["model"][kinds_of == kind], above["champion"][kinds_of == kind])
+                for kind in sorted(set(canaries.corruptions))
+            }
+    for name, flagged in flags.items():
+        figures.setdefault(name, {})["flagged"] = int(flagged.sum())
+    told = {"count": count, "controls": controls, "held_out": all_held_out, "rate": RATE, "asked": asked}
+    return {**told, "note": _note(count, controls), **figures}
 
 
 def auc_roc(wrong: np.ndarray, right: np.ndarray) -> float:
@@ -115,19 +145,27 @@ def exceeded_by(scores: np.ndarray, rate: float) -> float:
     return float(np.sort(scores)[::-1][int(rate * len(scores))])
 
 
-def _scorers(detector: Detector, fitted_on: pa.Table, seed: int) -> dict[str, Callable[[pa.Table], np.ndarray]]:
-    """Each method as a function from records to scores, float64 (n,), higher is worse."""
+def _beside(model: np.ndarray, other: np.ndarray) -> dict[str, int]:
+    """How many canaries only the other catches, and how many only the model, from what each catches, bool (n,)."""
+    return {"lost": int((other & ~model).sum()), "won": int((model & ~other).sum())}
+
+
+def _scorers(
+    detector: Detector, fitted_on: pa.Table, seed: int, champion: Detector | None
+) -> dict[str, Callable[[pa.Table], np.ndarray]]:
+    """Each method as a function from records to scores, float64 (n,), higher is worse; the model's comes first."""
     encoder = detector.encoder
     if fitted_on.num_rows > BASELINE_RECORDS:
         drawn = np.random.default_rng(seed).choice(fitted_on.num_rows, BASELINE_RECORDS, replace=False)
         fitted_on = fitted_on.take(pa.array(drawn))
     rows = plain(encoder, fitted_on)
     gaussian, nearest = Gaussian(rows), Nearest(rows)
-    return {
+    methods = {
         "model": lambda table: detector.score(table).score,
         "gaussian": lambda table: gaussian.score(plain(encoder, table)),
         "nearest": lambda table: nearest.score(plain(encoder, table)),
     }
+    return methods | ({"champion": lambda table: champion.score(table).score} if champion else {})
 
 
 def _of_the_caught(detector: Detector, canaries: Canaries, caught: np.ndarray) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pipeline.errors import RefusedData
+from pipeline.errors import CorruptBundle, RefusedData
 from pipeline.monitor import Monitor
 from pipeline.settings import Settings
 from pipeline.steps.house import House, Outcome, Progress, run_row
@@ -12,7 +12,10 @@ from pipeline.steps.house import House, Outcome, Progress, run_row
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from pipeline.detector import Detector
     from pipeline.source import Source
+    from pipeline.store import ModelVersion
+    from pipeline.training import Challenger
     from pipeline.validation import Suite
 
 
@@ -25,7 +28,8 @@ def train(
 ) -> Outcome:
     """Train a challenger on the window that ends with partition `through` (the latest of the table if None).
 
-    Raises RefusedData when the window is too small or the training diverges; the champion then stays as it is.
+    It becomes champion unless something is held against it and there is a champion; the outcome says so. Raises
+    RefusedData when the window is too small or the training diverges; the champion then stays as it is.
     """
     from pipeline import training
 
@@ -35,12 +39,45 @@ def train(
         source = house.source(monitor)
         partitions = _window(house, monitor, source, through)
         accepted, suite, counts = _accepted_window(monitor, source, partitions, seed)
-        challenger = training.train(monitor, accepted, partitions, seed, progress)
+        champion = house.store.champion(name)
+        defender = _detector(house, monitor, champion)
+        challenger = training.train(monitor, accepted, partitions, seed, progress, defender)
         version = _keep(house, monitor, challenger, suite, seed)
+        passed = defender is None or not challenger.objections
+        if passed:
+            house.store.promote(name, version, f"trained through {max(partitions)}")
         house.store.finish_run(run_id, "done", counts=counts, model_version=version)
     span = f"{len(partitions)} partition{'s' * (len(partitions) > 1)}, {min(partitions)} to {max(partitions)}"
-    message = f"trained on {counts['accepted']} records of {span}; champion is {version}"
-    return Outcome(name, max(partitions), "train", "done", run_id, version, counts, message, challenger.warnings)
+    crowned = version if passed or champion is None else champion.version
+    message = f"trained on {counts['accepted']} records of {span}; champion is {crowned}"
+    warnings = (*challenger.warnings, *_held_against(monitor, version, challenger, crowned))
+    return Outcome(name, max(partitions), "train", "done", run_id, version, counts, message, warnings)
+
+
+def _detector(house: House, monitor: Monitor, champion: ModelVersion | None) -> Detector | None:
+    """The champion's detector; None where there is none that can be read, which then cannot be defended."""
+    from pipeline import training
+
+    if champion is None:
+        return None
+    try:
+        manifest, arrays = house.registry.load(monitor.name, champion.version, champion.sha256)
+        return training.restore(monitor, manifest, arrays)
+    except CorruptBundle:
+        return None
+
+
+def _held_against(monitor: Monitor, version: str, challenger: Challenger, champion: str) -> tuple[str, ...]:
+    """Says what is held against the challenger, and how to make it champion all the same."""
+    if not challenger.objections:
+        return ()
+    told = f"{monitor.name}: {version} beside its opponents: {'; '.join(challenger.objections)}"
+    if champion == version:
+        return (told,)
+    return (
+        f"{told}; {champion} stays champion; look at the window, or overrule: "
+        f"tablewatch promote {monitor.name} {version}",
+    )
 
 
 def _window(house: House, monitor: Monitor, source: Source, through: str | None) -> dict[str, int]:
@@ -77,8 +114,8 @@ def _accepted_window(
     return table, suite, counts
 
 
-def _keep(house: House, monitor: Monitor, challenger: Any, suite: Suite, seed: int) -> str:
-    """Save the bundle, tell the store of it, and make it champion."""
+def _keep(house: House, monitor: Monitor, challenger: Challenger, suite: Suite, seed: int) -> str:
+    """Save the bundle and tell the store of it."""
     from pipeline.store import TrainedModel
 
     window = challenger.manifest["window"]
@@ -99,5 +136,4 @@ def _keep(house: House, monitor: Monitor, challenger: Any, suite: Suite, seed: i
             metrics=challenger.metrics,
         )
     )
-    house.store.promote(monitor.name, saved.version, f"trained through {window['last']}")
     return saved.version

@@ -117,9 +117,9 @@ def test_the_model_and_two_baselines_are_measured_on_records_that_none_was_fitte
         seen["detector"] = table
         return real_fit(self, table, None)
 
-    def measured(detector: Detector, held_out: pa.Table, fitted_on: pa.Table, seed: int) -> dict[str, Any]:
+    def measured(detector: Detector, held_out: pa.Table, fitted_on: pa.Table, *rest: Any) -> dict[str, Any]:
         seen.update(held_out=held_out, baselines=fitted_on)
-        return measure(detector, held_out, fitted_on, seed)
+        return measure(detector, held_out, fitted_on, *rest)
 
     real_fit = Detector.fit
     monkeypatch.setattr(Detector, "fit", fit)
@@ -151,7 +151,7 @@ def test_p21_a_bundle_is_strict_json_and_numbers_and_restores_the_detector(chall
     again = restore(monitor(), manifest, challenger.arrays)
 
     table = window()
-    np.testing.assert_allclose(again.score(table).score, challenger.detector.score(table).score, rtol=2e-3)
+    np.testing.assert_allclose(again.score(table).score, challenger.detector.score(table).score, rtol=2e-3, atol=5e-3)
     assert {array.dtype.kind for array in challenger.arrays.values()} <= set("fiu")
 
 

@@ -134,6 +134,23 @@ class TestMeasure:
         assert 0.6 < found["model"]["right_column"] <= 1
         assert json.loads(json.dumps(found, allow_nan=False)) == found
 
+    def test_what_either_flags_vouches_for_nobody_and_equals_lose_nothing_to_each_other(
+        self, detector: Detector, normal: Normal
+    ) -> None:
+        held_out = normal(300, 5)
+        flagged = int((detector.score(held_out).score >= detector.threshold(0.1)).sum())
+        found = measure(detector, held_out, normal(), seed=4, asked=0.1, champion=detector)
+        assert found["controls"] == 300 - flagged < found["held_out"] == 300
+        assert found["model"]["flagged"] == found["champion"]["flagged"] == flagged
+        assert found["champion"]["lost"] == found["champion"]["won"] == 0
+        assert found["champion"]["caught"] == found["model"]["caught"]
+
+    def test_lost_and_won_are_what_only_one_catches(self, found: dict[str, Any]) -> None:
+        for method in ("gaussian", "nearest"):
+            ahead = found[method]["won"] - found[method]["lost"]
+            assert ahead / found["count"] == pytest.approx(found["model"]["caught"] - found[method]["caught"])
+            assert found[method]["won"] > 0
+
     def test_the_same_seed_measures_the_same(self, detector: Detector, normal: Normal, found: dict[str, Any]) -> None:
         assert measure(detector, normal(300, 5), normal(), seed=4) == found
         assert measure(detector, normal(300, 5), normal(), seed=5)["nearest"] != found["nearest"]
@@ -184,9 +201,11 @@ class TestMeasure:
         assert found == {
             "count": 0,
             "controls": controls,
+            "held_out": controls,
             "rate": 0.01,
+            "asked": 0.01,
             "note": f"nothing was measured: it takes 10 held-out records and there are {controls}",
-            "model": {"auc_roc": None, "caught": None, "right_column": None, "corruptions": None},
+            "model": {"auc_roc": None, "caught": None, "right_column": None, "corruptions": None, "flagged": 0},
             "gaussian": {"auc_roc": None, "caught": None},
             "nearest": {"auc_roc": None, "caught": None},
         }
