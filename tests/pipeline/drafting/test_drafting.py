@@ -154,9 +154,9 @@ def test_p34_a_password_never_lands_in_the_file(drafted: Draw, tmp_path: Path, m
     ],
 )
 def test_p34_which_urls_hold_a_secret(url: str, secret: bool) -> None:
-    from pipeline.drafting import _holds_secret
+    from pipeline.source.connection import holds_secret
 
-    assert _holds_secret(url) is secret
+    assert holds_secret(url) is secret
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=60))
