@@ -100,10 +100,10 @@ def measure(
     """
     kinds = {name: encoder.kind for name, encoder in detector.encoder.columns.items()}
     judges = {"model": detector} | ({"champion": champion} if champion else {})
-    flags = {name: judge.score(held_out).score >= judge.threshold(asked) for name, judge in judges.items()}
-    all_held_out = held_out.num_rows
-    if champion:
-        held_out = held_out.filter(pa.array(~np.any(list(flags.values()), axis=0)))
+    scored = {name: judge.score(held_out).score for name, judge in judges.items()}
+    flags = {name: scored[name] >= judge.threshold(asked) for name, judge in judges.items()}
+    vouching = ~np.any(list(flags.values()), axis=0) if champion else np.ones(held_out.num_rows, dtype=bool)
+    held_out = held_out.filter(pa.array(vouching))
     controls = held_out.num_rows
     canaries = make_canaries(held_out, kinds, CANARIES if controls >= FEWEST_CONTROLS else 0, seed)
     count = len(canaries.columns)
@@ -112,7 +112,8 @@ def measure(
     if count:
         above: dict[str, np.ndarray] = {}
         for method, score in _scorers(detector, fitted_on, seed, champion).items():
-            wrong, right = score(canaries.table), score(held_out)
+            wrong = score(canaries.table)
+            right = scored[method][vouching] if method in scored else score(held_out)
             figures.setdefault(method, {})["auc_roc"] = auc_roc(wrong, right)
             if controls >= 1 / RATE:
                 above[method] = wrong > exceeded_by(right, RATE)
@@ -129,7 +130,7 @@ def measure(
             }
     for name, flagged in flags.items():
         figures.setdefault(name, {})["flagged"] = int(flagged.sum())
-    told = {"count": count, "controls": controls, "held_out": all_held_out, "rate": RATE, "asked": asked}
+    told = {"count": count, "controls": controls, "held_out": len(vouching), "rate": RATE, "asked": asked}
     return {**told, "note": _note(count, controls), **figures}
 
 

@@ -7,8 +7,7 @@ import json
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from night_house import NIGHTS, NightHouse, nights
 
+from benchmarks.soak import Crash, crashing
 from pipeline import steps
 from pipeline.errors import ConfigurationError, RefusedData
 from pipeline.settings import Settings
@@ -31,28 +31,6 @@ NAME = "nights"
 SCORED = NIGHTS[2:]
 RATE = 0.02
 CRASHES = st.one_of(st.none(), st.integers(1, 30))
-
-
-class Crash(BaseException):
-    """The process would end here."""
-
-
-@contextmanager
-def crashing(at: int | None) -> Iterator[None]:
-    """The `at`-th statement on any database is the last; all end well without a number."""
-    seen = 0
-
-    def count(*_: object) -> None:
-        nonlocal seen
-        seen += 1
-        if seen == at:
-            raise Crash
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", count)
-    try:
-        yield
-    finally:
-        sa.event.remove(sa.Engine, "before_cursor_execute", count)
 
 
 class History(RuleBasedStateMachine):
