@@ -88,6 +88,12 @@ class Training(Section):
     """With fewer records training is refused."""
     trim: bool = Field(default=False, strict=True)
     """Whether what looks like an anomaly is set aside before fitting: for tables of numbers known to be dirty."""
+    approval: bool = Field(default=False, strict=True)
+    """Whether a person has to approve a challenger that passed the gate before it becomes champion."""
+    max_age: int = Field(default=35, strict=True, ge=1)
+    """After so many partitions past its window a champion is stale, and retraining is asked for."""
+    max_drift: float = Field(default=0.25, strict=True, gt=0)
+    """The population stability index of a column or the score from which retraining is asked for."""
 
     @model_validator(mode="after")
     def _room_between_rows(self) -> Training:

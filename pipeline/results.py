@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Severity = Literal["error", "warning"]
+IncidentSeverity = Literal["info", "warning", "critical"]
+IncidentKind = Literal["pattern", "single", "partition"]
+Label = Literal["confirmed", "expected"]
 Reason = Literal["reconstruction", "unseen_category", "out_of_range", "unexpected_null", "unexpected_type"]
 
 
@@ -43,6 +46,7 @@ class Quarantined:
     expectation: str
     value: str | None
     record: dict[str, Any]
+    incident_id: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,10 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Anomaly:
-    """A flagged record: `score` (higher is worse), its conformal `p_value`, the `threshold` on the score, and why."""
+    """A flagged record: `score` (higher is worse), its conformal `p_value`, the `threshold` on the score, and why.
+
+    `severity` is that of its incident; both are None until incidents are made.
+    """
 
     record_key: str
     score: float
@@ -67,3 +74,67 @@ class Anomaly:
     threshold: float
     record: dict[str, Any]
     contributions: tuple[Contribution, ...]
+    severity: IncidentSeverity | None = field(default=None, kw_only=True)
+    incident_id: str | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A part of a segment: the records whose `column` has the text `value`, or lies from `low` to `high` (included).
+
+    Bounds are texts in the table's own units, as `as_text` writes them.
+    """
+
+    column: str
+    value: str | None = None
+    low: str | None = None
+    high: str | None = None
+
+
+@dataclass(frozen=True)
+class Incident:
+    """Records of one partition that are wrong in the same way: what one person looks at, and is told of, once.
+
+    A `pattern` shares its leading `columns` (most frequent first) and mostly a `segment`, whose conditions all hold; a
+    `single` is one flagged record that shares nothing; a `partition` says that the table changed. `flagged` and
+    `quarantined` count its records, `segment_records` all records of the segment in the partition (None where there is
+    no segment), `lift` is how many times as frequent the incident's records are inside the segment as outside of it.
+    `p_value` says how improbable it is among normal records. `observed` and `expected` are values or ranges as text.
+    `first_partition` is the partition in which the pattern was seen first; `incident_id` is the same while it lasts.
+    """
+
+    incident_id: str
+    kind: IncidentKind
+    severity: IncidentSeverity
+    summary: str
+    columns: tuple[str, ...]
+    segment: tuple[Condition, ...]
+    flagged: int
+    quarantined: int
+    segment_records: int | None
+    lift: float | None
+    p_value: float
+    observed: str | None
+    expected: str | None
+    first_partition: str
+    suppression_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Alert:
+    """A message for one endpoint: plain text and HTML, bounded, without a sensitive value.
+
+    The store keeps one alert for each `dedup_key` and endpoint, whatever how often it is posted. It is delivered
+    `delay` seconds after it was posted or later, and not at all if it is withdrawn before.
+    """
+
+    monitor: str
+    partition: str | None
+    kind: Literal["incidents", "refused", "failed", "model"]
+    severity: IncidentSeverity
+    endpoint: str
+    dedup_key: str
+    subject: str
+    body_text: str
+    body_html: str
+    delay: float = 0.0

@@ -18,14 +18,9 @@ _KEY = ("monitor", "partition", "record_key")
 
 @dataclass(frozen=True)
 class StoredAnomaly(Anomaly):
-    """An anomaly with its partition, its first detection (UTC) and the run and model version that scored it last.
-
-    `severity` and `incident_id` are None until the record belongs to an incident.
-    """
+    """An anomaly with its partition, its first detection (UTC) and the run and model version that scored it last."""
 
     partition: str
-    severity: str | None
-    incident_id: str | None
     first_detected_at: dt.datetime
     first_score: float
     run_id: str

@@ -6,7 +6,18 @@ from dataclasses import fields
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Boolean, CheckConstraint, Column, Double, ForeignKey, ForeignKeyConstraint, Index, Integer, Table
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    Table,
+    UniqueConstraint,
+)
 
 from pipeline.store.types import JSON, Text, UtcTime
 
@@ -33,6 +44,7 @@ metadata = sa.MetaData(
 # PostgreSQL sorts NaN above every number and SQLite stores it as null, so a range keeps out all that is not finite.
 LARGEST = 1e308
 FINITE = f"{{0}} BETWEEN -{LARGEST} AND {LARGEST}"
+SEVERITY = "{0} IN ('info', 'warning', 'critical')"
 
 
 def _text(name: str, **options: Any) -> Column[str]:
@@ -102,6 +114,7 @@ quarantine = Table(
     Column("value", Text),
     _json("record", nullable=False),
     *_of_run(scored=False),
+    Column("incident_id", Text),
 )
 
 anomalies = Table(
@@ -151,6 +164,98 @@ metrics = Table(
     _text("name", primary_key=True),
     Column("value", Double),
     *_of_run(scored=True),
+)
+
+column_metrics = Table(
+    "column_metrics",
+    metadata,
+    *_of_partition(),
+    _text("column_name", primary_key=True),
+    _text("name", primary_key=True),
+    Column("value", Double),
+    *_of_run(scored=True),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    *_of_partition(),
+    _text("incident_id", primary_key=True),
+    _text("kind"),
+    _text("severity"),
+    _text("first_severity"),
+    _text("summary"),
+    _json("columns", nullable=False),
+    _json("segment", nullable=False),
+    Column("flagged", Integer, nullable=False),
+    Column("quarantined", Integer, nullable=False),
+    Column("segment_records", Integer),
+    Column("lift", Double),
+    Column("p_value", Double, nullable=False),
+    Column("observed", Text),
+    Column("expected", Text),
+    _text("first_partition"),
+    Column("first_detected_at", UtcTime, nullable=False),
+    Column("suppression_id", Text),
+    *_of_run(scored=True),
+    CheckConstraint("kind IN ('pattern', 'single', 'partition')", name="kind"),
+    CheckConstraint(SEVERITY.format("severity"), name="severity"),
+    CheckConstraint(SEVERITY.format("first_severity"), name="first_severity"),
+    CheckConstraint("p_value BETWEEN 0 AND 1", name="p_value"),
+    Index(None, "monitor", "incident_id"),
+)
+
+labels = Table(
+    "labels",
+    metadata,
+    Column("sequence", Integer, primary_key=True),
+    *(_text(name) for name in ("monitor", "partition", "record_key", "label", "note", "author")),
+    Column("labelled_at", UtcTime, nullable=False),
+    CheckConstraint("label IN ('confirmed', 'expected', 'withdrawn')", name="label"),
+    Index(None, "monitor", "partition", "record_key"),
+)
+
+suppressions = Table(
+    "suppressions",
+    metadata,
+    _text("suppression_id", primary_key=True),
+    _text("monitor"),
+    _text("incident_id"),
+    _text("summary"),
+    _json("columns", nullable=False),
+    _json("segment", nullable=False),
+    _text("note"),
+    _text("author"),
+    Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("revoked_at", UtcTime),
+    Column("revoked_by", Text),
+    Index(None, "monitor", "expires_at"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("sequence", Integer, primary_key=True),
+    _text("monitor"),
+    Column("partition", Text),
+    _text("kind"),
+    _text("severity"),
+    _text("endpoint"),
+    _text("dedup_key"),
+    _text("subject"),
+    _text("body_text"),
+    _text("body_html"),
+    Column("created_at", UtcTime, nullable=False),
+    Column("send_after", UtcTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("last_error", Text),
+    Column("digest_key", Text),
+    Column("delivered_at", UtcTime),
+    CheckConstraint("kind IN ('incidents', 'refused', 'failed', 'model')", name="kind"),
+    CheckConstraint(SEVERITY.format("severity"), name="severity"),
+    UniqueConstraint("dedup_key", "endpoint"),
+    Index(None, "endpoint", "delivered_at"),
 )
 
 suites = Table(

@@ -5,17 +5,28 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
 
 from pipeline.records import LONGEST_KEY, storable
-from pipeline.results import Anomaly, ExpectationResult, Quarantined
+from pipeline.results import Alert, Anomaly, ExpectationResult, Incident, Quarantined
 from pipeline.store.database import lock
+from pipeline.store.outbox import post
 from pipeline.store.runs import Runs, RunStatus, claim_run, end_run, subject
-from pipeline.store.schema import COLUMN_NAMES, LARGEST, anomalies, contributions, metrics, quarantine, validations
+from pipeline.store.schema import (
+    COLUMN_NAMES,
+    LARGEST,
+    anomalies,
+    column_metrics,
+    contributions,
+    incidents,
+    metrics,
+    quarantine,
+    validations,
+)
 
 BATCH = 5_000
 
@@ -26,8 +37,9 @@ Row = dict[str, Any]
 class PartitionResults:
     """Everything one scoring run writes for a partition.
 
-    `metrics` are numbers about the partition by name, None (or not finite) where there is no value; `counts` go to
-    the run's row and name at least the records `read`, `accepted`, `quarantined` and `flagged`.
+    `metrics` are numbers about the partition by name, `column_metrics` about a column by column and name; None (or not
+    finite) where there is no value. `counts` go to the run's row and name at least the records `read`, `accepted`,
+    `quarantined` and `flagged`. `alerts` are put into the outbox in the same transaction.
     """
 
     validations: Sequence[ExpectationResult] = ()
@@ -35,6 +47,9 @@ class PartitionResults:
     anomalies: Sequence[Anomaly] = ()
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+    incidents: Sequence[Incident] = ()
+    alerts: Sequence[Alert] = ()
+    column_metrics: Mapping[tuple[str, str], float | None] = field(default_factory=dict)
 
 
 class Writes(Runs):
@@ -88,11 +103,15 @@ class Writes(Runs):
             claim_run(connection, run_id, monitor, partition)
             now = self.clock()
             first = _first_detections(connection, monitor, partition)
+            first_incidents = _first_incidents(connection, monitor, partition)
             _replace_validation(connection, mark, results.validations, results.quarantine)
-            _delete(connection, mark, contributions, anomalies, metrics)
+            _delete(connection, mark, contributions, anomalies, metrics, column_metrics, incidents)
             _insert(connection, anomalies, _anomaly_rows(scored, results.anomalies, first, now))
             _insert(connection, contributions, _contribution_rows(scored, results.anomalies))
+            _insert(connection, incidents, _incident_rows(scored, results.incidents, first_incidents, now))
             _insert(connection, metrics, _metric_rows(scored, results.metrics))
+            _insert(connection, column_metrics, _column_metric_rows(scored, results.column_metrics))
+            post(connection, results.alerts, now)
             end_run(connection, run_id, "done", now, counts=results.counts, model_version=model_version)
 
 
@@ -120,6 +139,12 @@ def _first_detections(connection: sa.Connection, monitor: str, partition: str) -
     columns = anomalies.c.record_key, anomalies.c.first_detected_at, anomalies.c.first_score
     wanted = sa.select(*columns).where(anomalies.c.monitor == monitor, anomalies.c.partition == partition)
     return {row.record_key: (row.first_detected_at, row.first_score) for row in connection.execute(wanted)}
+
+
+def _first_incidents(connection: sa.Connection, monitor: str, partition: str) -> dict[str, tuple[dt.datetime, str]]:
+    columns = incidents.c.incident_id, incidents.c.first_detected_at, incidents.c.first_severity
+    wanted = sa.select(*columns).where(incidents.c.monitor == monitor, incidents.c.partition == partition)
+    return {row.incident_id: (row.first_detected_at, row.first_severity) for row in connection.execute(wanted)}
 
 
 def _replace_validation(
@@ -163,7 +188,25 @@ def _contribution_rows(mark: Row, flagged: Iterable[Anomaly]) -> Iterator[Row]:
             yield mark | vars(contribution) | {"record_key": anomaly.record_key}
 
 
+def _incident_rows(
+    mark: Row, found: Iterable[Incident], first: dict[str, tuple[dt.datetime, str]], now: dt.datetime
+) -> Iterator[Row]:
+    for incident in found:
+        detected_at, severity = first.get(incident.incident_id, (now, incident.severity))
+        segment = [asdict(condition) for condition in incident.segment]
+        values = vars(incident) | {"columns": list(incident.columns), "segment": segment}
+        yield mark | values | {"first_detected_at": detected_at, "first_severity": severity}
+
+
 def _metric_rows(mark: Row, values: Mapping[str, float | None]) -> Iterator[Row]:
     for name, value in values.items():
-        finite = value if value is not None and math.isfinite(value) else None
-        yield mark | {"name": name, "value": finite}
+        yield mark | {"name": name, "value": _finite(value)}
+
+
+def _column_metric_rows(mark: Row, values: Mapping[tuple[str, str], float | None]) -> Iterator[Row]:
+    for (column, name), value in values.items():
+        yield mark | {"column_name": column, "name": name, "value": _finite(value)}
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

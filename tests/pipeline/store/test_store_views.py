@@ -12,7 +12,16 @@ import sqlalchemy as sa
 from pipeline.store import Store, TrainedModel
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "store.md").read_text()
-VIEWS = ["v_anomalies", "v_column_reasons", "v_health", "v_model_history", "v_partition_summary"]
+VIEWS = [
+    "v_alerts",
+    "v_anomalies",
+    "v_column_reasons",
+    "v_health",
+    "v_incidents",
+    "v_labels",
+    "v_model_history",
+    "v_partition_summary",
+]
 
 
 def documented(name: str) -> list[str]:
