@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.store.reads import Reads, StoredAnomaly, StoredQuarantined
+from pipeline.store.reads import Reads, StoredAnomaly, StoredIncident, StoredQuarantined
 from pipeline.store.runs import Health, PartitionState, Run, RunKind, RunStatus
 from pipeline.store.versions import ModelStatus, ModelVersion, TrainedModel, Versions
 from pipeline.store.writes import PartitionResults, Writes
@@ -18,6 +18,7 @@ __all__ = [
     "RunStatus",
     "Store",
     "StoredAnomaly",
+    "StoredIncident",
     "StoredQuarantined",
     "TrainedModel",
 ]

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from pipeline.results import Anomaly, Contribution, ExpectationResult, Quarantined
+from pipeline.results import (
+    Anomaly,
+    Condition,
+    Contribution,
+    ExpectationResult,
+    Incident,
+    IncidentSeverity,
+    Quarantined,
+)
 from pipeline.store.database import Database
-from pipeline.store.schema import anomalies, columns_of, contributions, metrics, quarantine, validations
+from pipeline.store.schema import anomalies, columns_of, contributions, incidents, metrics, quarantine, validations
 
 _KEY = ("monitor", "partition", "record_key")
+_WORST_SEVERITY = {"critical": 0, "warning": 1, "info": 2}
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,15 @@ class StoredQuarantined(Quarantined):
     """A quarantined record with its partition."""
 
     partition: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredIncident(Incident):
+    """An incident with its partition, and when it was first detected there (UTC) and how severe it was then."""
+
+    partition: str
+    first_severity: IncidentSeverity
+    first_detected_at: dt.datetime
 
 
 class Reads(Database):
@@ -74,6 +92,40 @@ class Reads(Database):
         with self._reading() as connection:
             return [StoredQuarantined(**row) for row in connection.execute(wanted).mappings()]
 
+    def incidents(
+        self,
+        monitor: str,
+        partition: str | None = None,
+        limit: int | None = None,
+        *,
+        incident_id: str | None = None,
+    ) -> list[StoredIncident]:
+        """The incidents of one partition (of all), with one id (with any).
+
+        The latest partition comes first, within it the most severe and then the least probable.
+        """
+        here = [incidents.c.monitor == monitor]
+        if partition is not None:
+            here.append(incidents.c.partition == partition)
+        if incident_id is not None:
+            here.append(incidents.c.incident_id == incident_id)
+        return self._incidents(here, incidents.c.partition.desc(), limit)
+
+    def incidents_between(self, monitor: str, first: str, last: str) -> list[StoredIncident]:
+        """The incidents of the partitions from `first` to `last`, both included, the oldest partition first."""
+        here = [incidents.c.monitor == monitor, incidents.c.partition.between(first, last)]
+        return self._incidents(here, incidents.c.partition, None)
+
+    def _incidents(
+        self, here: list[sa.ColumnElement[bool]], by_partition: sa.ColumnElement[str], limit: int | None
+    ) -> list[StoredIncident]:
+        severity = sa.case(_WORST_SEVERITY, value=incidents.c.severity)
+        worst_first = severity, incidents.c.p_value, incidents.c.incident_id
+        wanted = sa.select(*columns_of(incidents, StoredIncident)).where(*here)
+        with self._reading() as connection:
+            rows = connection.execute(wanted.order_by(by_partition, *worst_first).limit(limit)).mappings()
+            return [_incident(row) for row in rows]
+
     def validations(self, monitor: str, partition: str) -> list[ExpectationResult]:
         """How each expectation fared on the partition, in the order they were written."""
         here = (validations.c.monitor == monitor) & (validations.c.partition == partition)
@@ -95,6 +147,11 @@ class Reads(Database):
         )
         with self._reading() as connection:
             return list(connection.execute(wanted.order_by(metrics.c.partition.desc()).limit(limit)).scalars())
+
+
+def _incident(row: sa.RowMapping) -> StoredIncident:
+    found = StoredIncident(**row)
+    return replace(found, columns=tuple(found.columns), segment=tuple(Condition(**each) for each in row["segment"]))
 
 
 def _worst_first(of: sa.FromClause) -> tuple[sa.ColumnElement[Any], ...]:
