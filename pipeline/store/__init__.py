@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline.store.labels import Labels, Said, StoredLabel, Suppression
 from pipeline.store.reads import Reads, StoredAnomaly, StoredIncident, StoredQuarantined
 from pipeline.store.runs import Health, PartitionState, Run, RunKind, RunStatus
 from pipeline.store.versions import ModelStatus, ModelVersion, TrainedModel, Versions
@@ -16,13 +17,16 @@ __all__ = [
     "Run",
     "RunKind",
     "RunStatus",
+    "Said",
     "Store",
     "StoredAnomaly",
     "StoredIncident",
+    "StoredLabel",
     "StoredQuarantined",
+    "Suppression",
     "TrainedModel",
 ]
 
 
-class Store(Writes, Reads, Versions):
-    """Runs, results, suites and model versions of every monitor, in one database."""
+class Store(Writes, Reads, Versions, Labels):
+    """Runs, results, suites, model versions and labels of every monitor, in one database."""

@@ -82,12 +82,19 @@ class Reads(Database):
             ]
 
     def quarantine(
-        self, monitor: str, partition: str | None = None, limit: int | None = None
+        self,
+        monitor: str,
+        partition: str | None = None,
+        limit: int | None = None,
+        *,
+        record_key: str | None = None,
     ) -> list[StoredQuarantined]:
-        """The quarantined records of one partition (of all), in the order of their rows."""
+        """The quarantined records of one partition (of all), of one record key (of any), in the order of their rows."""
         wanted = sa.select(*columns_of(quarantine, StoredQuarantined)).where(quarantine.c.monitor == monitor)
         if partition is not None:
             wanted = wanted.where(quarantine.c.partition == partition)
+        if record_key is not None:
+            wanted = wanted.where(quarantine.c.record_key == record_key)
         wanted = wanted.order_by(quarantine.c.partition, quarantine.c.position).limit(limit)
         with self._reading() as connection:
             return [StoredQuarantined(**row) for row in connection.execute(wanted).mappings()]

@@ -82,7 +82,7 @@ class Health:
     champion_window_last: str | None
 
 
-def _view(name: str, shape: type) -> sa.TableClause:
+def view_of(name: str, shape: type) -> sa.TableClause:
     """The columns of a view that fill a dataclass; those that end in `_at` are times."""
     columns = [field.name for field in fields(shape)]
     return sa.table(name, *(sa.column(column, UtcTime if column.endswith("_at") else Text) for column in columns))
@@ -133,14 +133,14 @@ class Runs(Database):
 
     def partition_states(self, monitor: str) -> list[PartitionState]:
         """Every partition of the monitor that was ever attempted, sorted by partition."""
-        view = _view("v_partition_summary", PartitionState)
+        view = view_of("v_partition_summary", PartitionState)
         wanted = sa.select(view).where(view.c.monitor == monitor).order_by(view.c.partition)
         with self._reading() as connection:
             return [PartitionState(**row) for row in connection.execute(wanted).mappings()]
 
     def health(self) -> list[Health]:
         """One row for every monitor that ever ran, sorted by monitor."""
-        view = _view("v_health", Health)
+        view = view_of("v_health", Health)
         with self._reading() as connection:
             return [Health(**row) for row in connection.execute(sa.select(view).order_by(view.c.monitor)).mappings()]
 
