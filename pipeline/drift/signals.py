@@ -1,0 +1,120 @@
+"""What of an encoded column is compared, and its bins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.drift.measures import GROUPS
+from pipeline.encoding import Encoder
+
+BINS = 100
+MOST_LEVELS = 50
+LEAST_SHARE = 0.01
+FEWEST_EXPECTED = 5
+TURN_DECIMALS = 5
+FORM_CELLS = 6
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A number or a level in the encoded records at `slot`, and how often each of its bins came in the window.
+
+    Of a number the bins are those between ascending `edges`, then one for null; of a time of day (`turns`, two slots:
+    sine and cosine) the same. Of a category a bin for each of the frequent `levels`, one for all others, and null is a
+    level or one of the others. `usual` is the stability index that one of ten partitions of the window itself exceeds,
+    each compared with all the others.
+    """
+
+    column: str
+    slot: int
+    turns: bool
+    edges: list[float] | None
+    levels: list[int] | None
+    counts: list[int]
+    usual: float = 0.0
+    sensitive: bool = False
+
+    @property
+    def bins(self) -> int:
+        return len(self.counts)
+
+    def binned(self, matrix: np.ndarray) -> np.ndarray:
+        """The bin of each encoded record (n, slots), int64 (n,)."""
+        values = taken(matrix, self.slot, self.turns)
+        if self.edges is not None:
+            found = np.searchsorted(np.array(self.edges), values, side="left")
+            return np.where(np.isnan(values), len(self.edges) + 1, found)
+        place = {level: at for at, level in enumerate(self.levels or ())}
+        each, back = np.unique(values, return_inverse=True)
+        return np.array([place.get(int(level), len(place)) for level in each], dtype=np.int64)[back]
+
+    def groups(self) -> np.ndarray:
+        """The group of each bin, int64 (bins,): ten equally frequent ones of numbers and null; each level its own."""
+        if self.edges is None:
+            return np.arange(self.bins)
+        counts = np.array(self.counts[:-1], dtype=np.float64)
+        middles = (np.cumsum(counts) - counts / 2) / max(counts.sum(), 1.0)
+        groups = np.minimum((middles * GROUPS).astype(int), GROUPS - 1)
+        return np.append(np.unique(groups, return_inverse=True)[1], GROUPS)
+
+    def grouped(self, counts: np.ndarray) -> np.ndarray:
+        """Counts (..., bins) of bins as counts of groups (..., groups)."""
+        groups = self.groups()
+        return np.asarray(counts @ (groups[:, None] == np.arange(groups.max() + 1)))
+
+    def to_state(self) -> dict[str, Any]:
+        """The signal as JSON values."""
+        return asdict(self)
+
+
+def taken(matrix: np.ndarray, slot: int, turns: bool) -> np.ndarray:
+    """The values of a signal, float64 (n,): as encoded, or turns of the day from sine and cosine."""
+    if not turns:
+        return np.asarray(matrix[:, slot], dtype=np.float64)
+    angle = np.arctan2(matrix[:, slot].astype(np.float64), matrix[:, slot + 1])
+    return np.asarray((angle / (2 * np.pi)).round(TURN_DECIMALS) % 1.0)
+
+
+def places(encoder: Encoder) -> Iterator[tuple[str, int, bool, bool]]:
+    """Column, slot, whether it is a time of day and whether it is a level, of all that is compared.
+
+    Of a text the parts of its form are compared, of an instant its distance from the partition and its time of day; the
+    weekday is the partition's. A number that grows is encoded by its distance from the level foretold.
+    """
+    cell = 0
+    for name, column in encoder.columns.items():
+        start, cells = encoder.starts[cell], column.cells
+        cell += len(cells)
+        if cells[0].levels:
+            yield name, start, False, True
+        elif column.kind == "text":
+            yield from ((name, start + at, False, False) for at in range(FORM_CELLS))
+        else:
+            yield name, start, column.kind == "clock", False
+            if column.kind == "datetime" and column.hours:  # type: ignore[attr-defined]
+                yield name, start + 1, True, False
+
+
+def edges_of(values: np.ndarray, decimals: int | None) -> list[float]:
+    """Up to BINS - 1 ascending edges between equally frequent values; none is a value itself, unless rounded."""
+    seen = np.sort(values[~np.isnan(values)])
+    if not len(seen):
+        return []
+    at = np.unique((np.arange(1, BINS) / BINS * len(seen)).astype(int))
+    lower = np.unique(seen[at])
+    after = np.searchsorted(seen, lower, side="right")
+    lower, after = lower[after < len(seen)], after[after < len(seen)]
+    middles = (lower + seen[after]) / 2
+    return [float(f"{edge:.9g}") for edge in np.unique(middles if decimals is None else middles.round(decimals))]
+
+
+def levels_of(values: np.ndarray, typical: float) -> list[int]:
+    """The levels frequent enough to be compared by themselves in a partition of `typical` records."""
+    each, counts = np.unique(values, return_counts=True)
+    least = max(LEAST_SHARE, FEWEST_EXPECTED / max(typical, 1.0)) * len(values)
+    frequent = np.argsort(-counts, kind="stable")[:MOST_LEVELS]
+    return [int(each[at]) for at in frequent if counts[at] >= least]
