@@ -19,7 +19,16 @@ from pipeline.results import (
     Quarantined,
 )
 from pipeline.store.database import Database
-from pipeline.store.schema import anomalies, columns_of, contributions, incidents, metrics, quarantine, validations
+from pipeline.store.schema import (
+    anomalies,
+    column_metrics,
+    columns_of,
+    contributions,
+    incidents,
+    metrics,
+    quarantine,
+    validations,
+)
 
 _KEY = ("monitor", "partition", "record_key")
 _WORST_SEVERITY = {"critical": 0, "warning": 1, "info": 2}
@@ -154,6 +163,22 @@ class Reads(Database):
         )
         with self._reading() as connection:
             return list(connection.execute(wanted.order_by(metrics.c.partition.desc()).limit(limit)).scalars())
+
+    def latest_column_metrics(
+        self, monitor: str, name: str, model_version: str, *, after: str, before: str, limit: int
+    ) -> list[dict[str, float]]:
+        """The same of the columns: for each of those partitions the metric of every column that has a finite one."""
+        of_version = (column_metrics.c.monitor == monitor) & (column_metrics.c.model_version == model_version)
+        between = (column_metrics.c.partition > after) & (column_metrics.c.partition < before)
+        there = sa.and_(of_version, between, column_metrics.c.name == name, column_metrics.c.value.is_not(None))
+        partition, values = column_metrics.c.partition, (column_metrics.c.column_name, column_metrics.c.value)
+        latest = sa.select(partition).where(there).distinct().order_by(partition.desc()).limit(limit).subquery()
+        wanted = sa.select(partition, *values).join(latest, partition == latest.c.partition).where(there)
+        found: dict[str, dict[str, float]] = defaultdict(dict)
+        with self._reading() as connection:
+            for row in connection.execute(wanted.order_by(partition.desc())):
+                found[row.partition][row.column_name] = row.value
+        return list(found.values())
 
 
 def _incident(row: sa.RowMapping) -> StoredIncident:
