@@ -1,7 +1,8 @@
-"""Where tablewatch keeps its things: TABLEWATCH_HOME, TABLEWATCH_STORE_URL, TABLEWATCH_MONITORS."""
+"""Where tablewatch keeps its things and whom it tells, as the environment says: TABLEWATCH_HOME and its like."""
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from pathlib import Path
 
@@ -16,6 +17,8 @@ class Settings(BaseSettings):
     home: Path = Path(".tablewatch")
     store_url: str | None = None
     monitors: Path = Path("monitors")
+    author: str | None = None
+    dashboard_url: str | None = None
 
     @cached_property
     def store(self) -> str:
@@ -26,3 +29,12 @@ class Settings(BaseSettings):
     def bundles(self) -> Path:
         """The folder of the registry's bundles."""
         return self.home.absolute() / "bundles"
+
+    def endpoint_url(self, endpoint: str) -> str | None:
+        """The apprise URL of an endpoint, a secret, so no field of these settings; None where there is none."""
+        return os.environ.get(endpoint_variable(endpoint), "").strip() or None
+
+
+def endpoint_variable(endpoint: str) -> str:
+    """The environment variable that holds the URL of an endpoint."""
+    return f"TABLEWATCH_ALERTS__{endpoint.upper()}"

@@ -11,15 +11,10 @@ from typing import Any
 
 import typer
 
+from pipeline.plain import safe as safe
+
 LONGEST_CELL = 200
 WIDE = 10_000
-
-
-def safe(value: Any, longest: int = 500) -> str:
-    """The text of a value with control characters, escapes and lone surrogates spelt out, cut to `longest`."""
-    text = "" if value is None else str(value)
-    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:longest])
-    return shown if len(text) <= longest else f"{shown}..."
 
 
 def say(text: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import ConfigurationError, TablewatchError
 from pipeline.monitor import Monitor, scan
 from pipeline.monitor_file import did_you_mean
+from pipeline.reports.alerting import endpoint_notes
 from pipeline.reports.words import some
 from pipeline.settings import Settings
 from pipeline.steps import House
@@ -62,7 +63,8 @@ def _named(house: House, name: str) -> Checked:
 
 
 def _table(house: House, monitor: Monitor) -> Checked:
-    told = [f"{monitor.name}: {note}" for note in _secret_notes(monitor)]
+    notes = [*_secret_notes(monitor), *endpoint_notes(monitor, house.settings)]
+    told = [f"{monitor.name}: {note}" for note in notes]
     try:
         source = house.source(monitor)
         schema, partitions = source.schema(), source.partitions()

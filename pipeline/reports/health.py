@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import TablewatchError
 from pipeline.monitor import scan
+from pipeline.reports.alerting import undelivered_problems
 from pipeline.reports.words import some
 from pipeline.settings import Settings
 from pipeline.steps import House
@@ -72,6 +73,7 @@ def doctor(settings: Settings | None = None) -> Diagnosis:
     store, revision, health = _store(house, problems)
     if revision is not None:
         problems += [problem for name in monitors for problem in _bundle_problems(house, name)]
+        problems += undelivered_problems(house.store.alerts(undelivered=True))
     seen = [_health(name, health.get(name), dt.datetime.now(dt.UTC)) for name in monitors]
     return Diagnosis(
         versions=versions,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipeline.plain import some as some
 from pipeline.results import Contribution, Reason
 
 LEAST_SHARE = 0.1
@@ -40,11 +41,6 @@ def in_words(contribution: Contribution) -> str:
     if expected is None and (observed is None or observed.startswith("sha256:")):
         return found  # of a sensitive column nothing is told but that the value is there
     return f"{found} (expected {'null' if expected is None else _short(expected)})"
-
-
-def some(count: int, noun: str) -> str:
-    """`1 record`, `1,200 records`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _short(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.store.labels import Labels, Said, StoredLabel, Suppression
+from pipeline.store.outbox import Outbox, StoredAlert
 from pipeline.store.reads import Reads, StoredAnomaly, StoredIncident, StoredQuarantined
 from pipeline.store.runs import Health, PartitionState, Run, RunKind, RunStatus
 from pipeline.store.versions import ModelStatus, ModelVersion, TrainedModel, Versions
@@ -19,6 +20,7 @@ __all__ = [
     "RunStatus",
     "Said",
     "Store",
+    "StoredAlert",
     "StoredAnomaly",
     "StoredIncident",
     "StoredLabel",
@@ -28,5 +30,5 @@ __all__ = [
 ]
 
 
-class Store(Writes, Reads, Versions, Labels):
+class Store(Writes, Reads, Versions, Labels, Outbox):
     """Runs, results, suites, model versions and labels of every monitor, in one database."""
