@@ -1,0 +1,126 @@
+"""The nightly self-test: whether the detector still finds what is known to be wrong among records of tonight."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy.stats import fisher_exact
+
+from pipeline.detector.canaries import make_canaries
+from pipeline.detector.detector import Detector
+from pipeline.refreshing import UNCHANGED, Refresh
+
+CANARIES = 200
+FEWEST_RECORDS = 20
+SURE = 0.001
+"""How improbable a drop must be, all kinds of corruption together, before a detector is called blind."""
+
+
+class Sample:
+    """Up to `most` records drawn at random from those that stream by, each as likely as any other."""
+
+    def __init__(self, seed: int, most: int = CANARIES) -> None:
+        self._most, self._draw = most, np.random.default_rng(seed)
+        self._kept: list[pa.Table] = []
+        self._lots = np.zeros(0)
+
+    def add(self, table: pa.Table) -> None:
+        """The records with the lowest lots so far are kept."""
+        lots = np.concatenate([self._lots, self._draw.random(table.num_rows)])
+        best = np.argsort(lots)[: self._most]
+        self._lots = lots[best]
+        self._kept = [pa.concat_tables([*self._kept, table], promote_options="permissive").take(pa.array(best))]
+
+    def table(self) -> pa.Table | None:
+        """The records drawn; None when nothing was added."""
+        return self._kept[0] if self._kept else None
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """Of each kind of corruption how many canaries there were and how many were flagged; the same of the originals.
+
+    Canaries are made in memory of records of the partition, and are forgotten with it.
+    """
+
+    by_kind: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    untouched: int = 0
+    untouched_flagged: int = 0
+
+    @property
+    def count(self) -> int:
+        return sum(count for count, _ in self.by_kind.values())
+
+    @property
+    def caught(self) -> int:
+        return sum(caught for _, caught in self.by_kind.values())
+
+    def as_metrics(self) -> dict[str, float | None]:
+        """Recall of all and of each kind, None of no canaries; how many there were; the share of originals flagged."""
+        found: dict[str, float | None] = {"canary_count": float(self.count), "canary_recall": None}
+        found["canary_false_alarm_rate"] = self.untouched_flagged / self.untouched if self.untouched else None
+        if self.count:
+            found["canary_recall"] = self.caught / self.count
+        for kind, (count, caught) in self.by_kind.items():
+            found |= {f"canary_count.{kind}": float(count), f"canary_recall.{kind}": caught / count}
+        return found
+
+    def to_state(self) -> dict[str, Any]:
+        """The counts as JSON values."""
+        kinds = {kind: list(counts) for kind, counts in self.by_kind.items()}
+        return {"by_kind": kinds, "untouched": self.untouched, "untouched_flagged": self.untouched_flagged}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> SelfTest:
+        """What `to_state` wrote."""
+        kinds = {kind: (count, caught) for kind, (count, caught) in state["by_kind"].items()}
+        return cls(kinds, state["untouched"], state["untouched_flagged"])
+
+
+def self_test(
+    detector: Detector, sample: pa.Table, rate: float, refresh: Refresh = UNCHANGED, seed: int = 0, most: int = CANARIES
+) -> SelfTest:
+    """Flag up to `most` records of `sample` as the night does, then those that were not, with one field corrupted each.
+
+    That is: at the asked `rate`, p-values refreshed as tonight's. Of fewer than FEWEST_RECORDS nothing is told.
+    """
+    if sample.num_rows < FEWEST_RECORDS:
+        return SelfTest()
+    kinds = {name: encoder.kind for name, encoder in detector.encoder.columns.items()}
+    drawn = sample.take(pa.array(np.sort(np.random.default_rng(seed).permutation(sample.num_rows)[:most])))
+    flagged = refresh(detector.score(drawn).p_value) <= rate
+    canaries = make_canaries(drawn.filter(pa.array(~flagged)), kinds, most, seed)
+    caught = refresh(detector.score(canaries.table).p_value) <= rate
+    counts = Counter(canaries.corruptions)
+    found = Counter(kind for kind, was in zip(canaries.corruptions, caught, strict=True) if was)
+    by_kind = {kind: (counts[kind], found[kind]) for kind in sorted(counts)}
+    return SelfTest(by_kind, drawn.num_rows, int(flagged.sum()))
+
+
+def blind(tonight: SelfTest, at_training: SelfTest) -> str | None:
+    """Says so when fewer canaries are surely flagged than were at training, of a kind or of all; else None.
+
+    Fisher's exact test (1935), one-sided, of two proportions, at `SURE` divided by the number of comparisons.
+    """
+    pairs = {"": ((tonight.count, tonight.caught), (at_training.count, at_training.caught))} | {
+        f"{kind} ": (tonight.by_kind[kind], at_training.by_kind[kind])
+        for kind in tonight.by_kind
+        if kind in at_training.by_kind
+    }
+    told = [
+        f"{caught} of {count} {kind}canaries ({caught / count:.0%}, at training {then_caught / then:.0%})"
+        for kind, ((count, caught), (then, then_caught)) in pairs.items()
+        if count and then and _fewer(caught, count, then_caught, then) < SURE / len(pairs)
+    ]
+    return f"it has gone blind: it flags {', '.join(told)}" if told else None
+
+
+def _fewer(caught: int, count: int, then_caught: int, then: int) -> float:
+    """How probable so few caught would be if nothing had changed."""
+    table = [[caught, count - caught], [then_caught, then - then_caught]]
+    return float(fisher_exact(table, alternative="less").pvalue)
