@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.alerting import alerts
 from pipeline.cli.codes import encode, synth
 from pipeline.cli.errors import told
+from pipeline.cli.labelling import incidents, label, labels, mute, suppressions, unmute
 from pipeline.cli.reading import anomalies, check, doctor, explain, models, partitions
 from pipeline.cli.running import backfill, run, score, train, validate
 from pipeline.cli.writing import init, promote, rollback
@@ -32,6 +34,13 @@ for command in (
     backfill,
     anomalies,
     explain,
+    label,
+    labels,
+    incidents,
+    mute,
+    unmute,
+    suppressions,
+    alerts,
     models,
     promote,
     rollback,

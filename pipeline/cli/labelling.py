@@ -33,7 +33,7 @@ def label(
     days: Days = 14,
     as_json: Json = False,
 ) -> None:
-    """Say of a flagged record that it is wrong, or that it is not.
+    """Say whether a flagged record is wrong.
 
     A confirmed record leaves all later trainings; an expected one is learned as normal and its pattern muted for a
     while; withdrawn takes back what was said.
@@ -69,7 +69,10 @@ def incidents(
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many, the latest and worst.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """Show the incidents: flagged and quarantined records that are wrong in the same way."""
+    """Show the incidents.
+
+    An incident is flagged and quarantined records of one partition that are wrong in the same way.
+    """
     with working("reading"):
         from pipeline import reports
 

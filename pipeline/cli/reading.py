@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,7 @@ from pipeline.cli.screen import count, moment, say, say_json, say_table
 
 if TYPE_CHECKING:
     from pipeline.reports import Anomalies, Broken, Checked, Diagnosis, Explanation, PartitionLine
-    from pipeline.store import ModelVersion, StoredAnomaly
+    from pipeline.store import ModelVersion, StoredAnomaly, StoredLabel
 
 BAR = 20
 
@@ -61,15 +62,11 @@ def anomalies(
 
         report = reports.anomalies(monitor, partition, limit)
     if as_json:
-        say_json([_anomaly(anomaly) for anomaly in report.found])
+        say_json([_anomaly(anomaly, report.labels) for anomaly in report.found])
         return
     where = f"{monitor} {partition or ''}".strip()
     if report.found:
-        rows = [
-            (each.partition, each.record_key, f"{each.score:.1f}", f"{each.p_value:.2g}", "; ".join(_reasons(each)))
-            for each in report.found
-        ]
-        say_table(("partition", "record", "score", "p-value", "why"), rows, ("score", "p-value"))
+        _show_anomalies(report)
     else:
         say(f"{where}: nothing is flagged")
     if report.total > len(report.found):
@@ -96,6 +93,8 @@ def explain(
         _show_flagged(monitor, anomaly)
     for part in dict.fromkeys(each.partition for each in found.quarantined):
         _show_quarantined(monitor, [each for each in found.quarantined if each.partition == part])
+    for label in found.labels:
+        _show_label(monitor, label)
 
 
 def models(monitor: Name, as_json: Json = False) -> None:
@@ -160,16 +159,36 @@ def _reasons(anomaly: StoredAnomaly) -> list[str]:
     return leading_reasons(anomaly.contributions)
 
 
-def _anomaly(anomaly: StoredAnomaly) -> dict[str, Any]:
-    return asdict(anomaly) | {"reasons": _reasons(anomaly)}
+def _anomaly(anomaly: StoredAnomaly, labels: Mapping[tuple[str, str], StoredLabel]) -> dict[str, Any]:
+    label = labels.get((anomaly.partition, anomaly.record_key))
+    return asdict(anomaly) | {"reasons": _reasons(anomaly), "label": label}
 
 
 def _explained(found: Explanation) -> dict[str, Any]:
+    labels = {(label.partition, label.record_key): label for label in found.labels}
     return {
         "record_key": found.record_key,
-        "flagged": [_anomaly(anomaly) for anomaly in found.flagged],
+        "flagged": [_anomaly(anomaly, labels) for anomaly in found.flagged],
         "quarantined": found.quarantined,
+        "labels": found.labels,
     }
+
+
+def _show_anomalies(report: Anomalies) -> None:
+    said = [report.labels.get((each.partition, each.record_key)) for each in report.found]
+    rows = [
+        (
+            each.partition,
+            each.record_key,
+            f"{each.score:.1f}",
+            f"{each.p_value:.2g}",
+            *([label.label if label else ""] if any(said) else []),
+            "; ".join(_reasons(each)),
+        )
+        for each, label in zip(report.found, said, strict=True)
+    ]
+    columns = ("partition", "record", "score", "p-value", *(["label"] if any(said) else []), "why")
+    say_table(columns, rows, ("score", "p-value"))
 
 
 def _show_flagged(monitor: str, anomaly: StoredAnomaly) -> None:
@@ -218,6 +237,11 @@ def _show_quarantined(monitor: str, broken: list[Broken]) -> None:
     rows = [(each.column, "null" if each.value is None else each.value, each.expected) for each in broken]
     say_table(("column", "value", "expected that"), rows)
     _show_record(first.record)
+
+
+def _show_label(monitor: str, label: StoredLabel) -> None:
+    said = f"{label.label}, says {label.author} ({moment(label.labelled_at)})"
+    say(f"{monitor} {label.partition}: record {label.record_key} is {said}{f': {label.note}' if label.note else ''}")
 
 
 def _show_record(record: dict[str, Any]) -> None:

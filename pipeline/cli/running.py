@@ -63,7 +63,7 @@ def score(
 
 
 def run(monitor: Name, partition: Partition, as_json: Json = False) -> None:
-    """Validate and score one partition; train if there is no champion."""
+    """Validate and score a partition, after training if need be."""
     with working(f"running {monitor} {partition}") as progress:
         from pipeline import steps
 

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+from pipeline.reports.alerting import AlertLine, alerts
 from pipeline.reports.checking import Checked, check
 from pipeline.reports.findings import Anomalies, Broken, Explanation, PartitionLine, anomalies, explain, partitions
 from pipeline.reports.health import Diagnosis, MonitorHealth, doctor
+from pipeline.reports.labelling import MutedIncident, SuppressionState, incidents, labels, suppressions
 from pipeline.reports.versions import canary_figures, models, promote, rollback
 from pipeline.reports.words import REASONS, in_words, leading_reasons, some
 
 __all__ = [
     "REASONS",
+    "AlertLine",
     "Anomalies",
     "Broken",
     "Checked",
     "Diagnosis",
     "Explanation",
     "MonitorHealth",
+    "MutedIncident",
     "PartitionLine",
+    "SuppressionState",
+    "alerts",
     "anomalies",
     "canary_figures",
     "check",
     "doctor",
     "explain",
     "in_words",
+    "incidents",
+    "labels",
     "leading_reasons",
     "models",
     "partitions",
     "promote",
     "rollback",
     "some",
+    "suppressions",
 ]

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import ConfigurationError
-from pipeline.monitor import Monitor
-from pipeline.monitor_file import nearest
-from pipeline.records import as_text, hidden_text, is_hidden
 from pipeline.results import Quarantined
 from pipeline.settings import Settings
 from pipeline.steps import House
+from pipeline.steps.keys import not_found, stored_key
 
 if TYPE_CHECKING:
-    from pipeline.store import PartitionState, StoredAnomaly, StoredQuarantined
+    from pipeline.store import PartitionState, StoredAnomaly, StoredLabel, StoredQuarantined
 
 State = Literal["new", "running", "validated", "scored", "refused", "empty", "failed"]
 
@@ -45,12 +42,16 @@ class PartitionLine:
 
 @dataclass(frozen=True)
 class Anomalies:
-    """The worst anomalies, the first broken fields of quarantined records, and how many records there are of each."""
+    """The worst anomalies, the first broken fields of quarantined records, and how many records there are of each.
+
+    `labels` are what people said, by partition and record key.
+    """
 
     found: list[StoredAnomaly]
     total: int
     broken: list[Broken]
     quarantined: int
+    labels: dict[tuple[str, str], StoredLabel]
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,14 @@ class Broken(Quarantined):
 
 @dataclass(frozen=True)
 class Explanation:
-    """What is known of one record key: how it was flagged and why it was quarantined, in each partition that has it."""
+    """What is known of one record key: how it was flagged, why it was quarantined and what was said of it, in each
+    partition that has it.
+    """
 
     record_key: str
     flagged: list[StoredAnomaly]
     quarantined: list[Broken]
+    labels: list[StoredLabel]
 
 
 def partitions(name: str, settings: Settings | None = None) -> list[PartitionLine]:
@@ -97,22 +101,24 @@ def anomalies(
         sum(state.flagged or 0 for state in scored),
         _broken(house, name, house.store.quarantine(name, partition, limit)),
         sum(state.quarantined or 0 for state in scored),
+        {(each.partition, each.record_key): each for each in house.store.labels(name, partition)},
     )
 
 
 def explain(name: str, key: str, partition: str | None = None, settings: Settings | None = None) -> Explanation:
-    """Why a record was flagged or quarantined. ConfigurationError if it was neither.
+    """Why a record was flagged or quarantined. ConfigurationError if it was neither, and bears no label.
 
     `key` is the record key as `anomalies` shows it: the key's text, or a JSON array of the values of a composite key.
     In place of the digest of a sensitive value it may hold the value.
     """
     house = House(settings)
-    key = _record_key(house.monitor(name), key)
+    key = stored_key(house.monitor(name), key)
     flagged = house.store.anomalies(name, partition, record_key=key)
-    quarantined = [q for q in house.store.quarantine(name, partition) if q.record_key == key]
-    if not flagged and not quarantined:
-        raise ConfigurationError(_not_found(house, name, key, partition))
-    return Explanation(key, flagged, _broken(house, name, quarantined))
+    quarantined = house.store.quarantine(name, partition, record_key=key)
+    labels = house.store.labels(name, partition, record_key=key)
+    if not (flagged or quarantined or labels):
+        raise not_found(house, name, key, partition)
+    return Explanation(key, flagged, _broken(house, name, quarantined), labels)
 
 
 def _broken(house: House, name: str, quarantined: list[StoredQuarantined]) -> list[Broken]:
@@ -156,36 +162,3 @@ def _not_scored(name: str, partition: str | None, states: list[PartitionState]) 
     if states and states[0].status != "done":
         return f"{told}, its last run is {states[0].status}; see: tablewatch partitions {name}"
     return f"{told}; run: tablewatch run {name} --partition {partition}"
-
-
-def _record_key(monitor: Monitor, key: str) -> str:
-    """The key as it is stored: a JSON array may be written with any spaces, its numbers with or without quotes."""
-    if len(monitor.primary_key) == 1:
-        return _key_text(monitor, monitor.primary_key[0], key) or ""
-    try:
-        values = json.loads(key)
-    except ValueError:
-        values = None
-    if not isinstance(values, list) or len(values) != len(monitor.primary_key):
-        columns = ", ".join(monitor.primary_key)
-        told = "this" if {*monitor.primary_key} & {*monitor.columns.sensitive} else repr(key)
-        raise ConfigurationError(
-            f"{monitor.name}: {told} is not a record key; write the values of {columns} as a JSON array"
-        )
-    parts = [_key_text(monitor, name, value) for name, value in zip(monitor.primary_key, values, strict=True)]
-    return json.dumps(parts, ensure_ascii=False)
-
-
-def _key_text(monitor: Monitor, column: str, value: Any) -> str | None:
-    text = as_text(value)
-    if text is None or column not in monitor.columns.sensitive or is_hidden(text):
-        return text
-    return hidden_text(text)
-
-
-def _not_found(house: House, name: str, key: str, partition: str | None) -> str:
-    where = f"{name} {partition}" if partition else name
-    known = {anomaly.record_key for anomaly in house.store.anomalies(name, partition, limit=1_000)}
-    close = nearest(key, known)
-    mend = f"did you mean {close!r}?" if close else f"`tablewatch anomalies {name}` lists the flagged ones"
-    return f"{where}: record {key!r} is neither flagged nor quarantined; {mend}"

@@ -1,11 +1,26 @@
 """The composition root: one function a task, used by the DAGs and by the command line alike.
 
 Nothing heavy loads with this package; each step loads what it needs. A step writes one row in `runs` whatever happens,
-but for `codes`, which changes nothing that is known of a partition.
+but for `alerting`, `codes` and `labelling`, which change nothing that was found in a partition.
 """
 
+from pipeline.steps.alerting import deliver
 from pipeline.steps.house import House, Outcome
+from pipeline.steps.labelling import Labelled, label, mute, unmute
 from pipeline.steps.learning import train
 from pipeline.steps.nightly import backfill, run, score, validate
 
-__all__ = ["House", "Outcome", "backfill", "run", "score", "train", "validate"]
+__all__ = [
+    "House",
+    "Labelled",
+    "Outcome",
+    "backfill",
+    "deliver",
+    "label",
+    "mute",
+    "run",
+    "score",
+    "train",
+    "unmute",
+    "validate",
+]

@@ -105,8 +105,8 @@ class Labels(Database):
         note: str,
         author: str,
         expires_at: dt.datetime,
-    ) -> str:
-        """Mute a pattern until `expires_at`; the suppression's id.
+    ) -> Suppression:
+        """Mute a pattern until `expires_at`.
 
         Where the pattern of this incident is muted already, that lasts until the later of the two ends.
         """
@@ -114,27 +114,31 @@ class Labels(Database):
         with self._writing(monitor) as connection:
             lock(connection, monitor, "suppressions")
             known = [each for each in _all(connection, monitor, None) if each.incident_id == incident_id]
-            same = [each for each in known if (each.columns, each.segment) == ((*columns,), (*segment,))]
-            for standing in (each for each in same if each.revoked_at is None and each.expires_at > now):
+            active = [each for each in known if each.revoked_at is None and each.expires_at > now]
+            for standing in (each for each in active if (each.columns, each.segment) == ((*columns,), (*segment,))):
                 until = max(standing.expires_at, expires_at)
+                longer = replace(standing, note=note or standing.note, author=author, expires_at=until)
+                said = {name: getattr(longer, name) for name in ("note", "author", "expires_at")}
                 this = suppressions.c.suppression_id == standing.suppression_id
-                said = {"note": note or standing.note, "author": author, "expires_at": until}
                 connection.execute(suppressions.update().where(this).values(said))
-                return standing.suppression_id
-            row = {
-                "suppression_id": _name(monitor, incident_id, len(known)),
-                "monitor": monitor,
-                "incident_id": incident_id,
-                "summary": summary,
-                "columns": list(columns),
-                "segment": [asdict(condition) for condition in segment],
-                "note": note,
-                "author": author,
-                "created_at": now,
-                "expires_at": expires_at,
-            }
-            connection.execute(suppressions.insert().values(row))
-            return str(row["suppression_id"])
+                return longer
+            opened = Suppression(
+                suppression_id=_name(monitor, incident_id, len(known)),
+                monitor=monitor,
+                incident_id=incident_id,
+                summary=summary,
+                columns=tuple(columns),
+                segment=tuple(segment),
+                note=note,
+                author=author,
+                created_at=now,
+                expires_at=expires_at,
+                revoked_at=None,
+                revoked_by=None,
+            )
+            pattern = {"columns": list(columns), "segment": [asdict(condition) for condition in segment]}
+            connection.execute(suppressions.insert().values(vars(opened) | pattern))
+            return opened
 
     def suppressions(self, monitor: str | None = None, active_at: dt.datetime | None = None) -> list[Suppression]:
         """The suppressions of a monitor (of all) that mute at an instant (ever), the latest first."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.results import Anomaly, Contribution, ExpectationResult, Quarantined
+from pipeline.results import Anomaly, Contribution, ExpectationResult, Incident, Quarantined
 from pipeline.store import PartitionResults, Store, TrainedModel
 
 NIGHTS = ("2013-02-01", "2013-02-02", "2013-02-03")
@@ -64,13 +64,18 @@ class SmallHouse:
         anomalies: Sequence[Anomaly] = (),
         quarantine: Sequence[Quarantined] = (),
         read: int = ROWS,
+        incidents: Sequence[Incident] = (),
     ) -> None:
         """Leave behind what a scoring run of the partition leaves."""
         run_id = self.store.start_run("nights", partition, "run", "0" * 12)
         accepted = read - len({broken.row for broken in quarantine})
         counts = {"read": read, "accepted": accepted, "quarantined": read - accepted, "flagged": len(anomalies)}
         results = PartitionResults(
-            validations=[AT_LEAST_ONE], quarantine=quarantine, anomalies=anomalies, counts=counts
+            validations=[AT_LEAST_ONE],
+            quarantine=quarantine,
+            anomalies=anomalies,
+            counts=counts,
+            incidents=incidents,
         )
         self.store.replace_partition(run_id, "nights", partition, "2013-02-01-0badcafe", "0" * 12, results)
 

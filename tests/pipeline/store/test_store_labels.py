@@ -26,7 +26,9 @@ def standing(store: Store, monitor: str = "flights") -> dict[tuple[str, str], st
 
 
 def mute(store: Store, until: dt.datetime, incident: str = "a1", segment: tuple[Condition, ...] = SEGMENT) -> str:
-    return store.open_suppression("flights", incident, "UA is late", ("air_time",), segment, "", "ann", until)
+    opened = store.open_suppression("flights", incident, "UA is late", ("air_time",), segment, "", "ann", until)
+    assert opened in store.suppressions("flights")
+    return opened.suppression_id
 
 
 def test_the_latest_label_of_a_record_stands(store: Store) -> None:
