@@ -15,6 +15,8 @@ from pipeline.calibration import Conformal
 from pipeline.detector import Detector
 from pipeline.detector.baselines import FEWEST_CONTROLS, measure
 from pipeline.detector.network import Progress
+from pipeline.detector.selftest import self_test
+from pipeline.drift import Reference
 from pipeline.encoding import MisreadColumn
 from pipeline.errors import ConfigurationError, CorruptBundle, RefusedData
 from pipeline.gate import objections
@@ -112,14 +114,17 @@ def train(
         "detector": state,
         "window": {"first": first, "last": last, "partitions": len(partitions), "records": accepted.num_rows},
         "typical_partition": typical,
+        "drift": Reference.fit(detector.encoder, accepted, monitor.columns.sensitive).to_state(),
         "versions": {package: version(package) for package in STACK},
     }
     warnings = _warnings(monitor, where, detector, typical)
     if champion is not None and not champion.encoder.columns.keys() <= {*held_out.column_names}:
         champion = None
-    canaries = measure(detector, held_out, fitted_on, seed, flag_rate(monitor, typical), champion)
+    rate = flag_rate(monitor, typical)
+    canaries = measure(detector, held_out, fitted_on, seed, rate, champion)
     held_against = objections(canaries)
     metrics = _metrics(detector, accepted) | {"canaries": canaries, "objections": list(held_against)}
+    metrics["self_test"] = self_test(detector, held_out, rate, seed=seed, most=MOST_HELD_OUT).to_state()
     return Challenger(detector, manifest, arrays, metrics, warnings, held_against)
 
 

@@ -14,6 +14,7 @@ from pipeline.drift.measures import FEWEST_RECORDS, ks, psi
 from pipeline.drift.signals import Signal, edges_of, levels_of, places, taken
 from pipeline.drift.words import moved
 from pipeline.encoding import Encoder
+from pipeline.encoding.reading import plain
 
 FEWEST_PARTITIONS = 5
 USUAL = 0.9
@@ -37,8 +38,7 @@ class Reference:
         remembered records are.
         """
         matrix = encoder.encode(table).matrix
-        anchor = table.column(encoder.anchor) if encoder.anchor else pa.chunked_array([pa.nulls(table.num_rows)])
-        partition = pc.dictionary_encode(anchor, null_encoding="encode").combine_chunks().indices.to_numpy()
+        partition = _partitions(encoder, table)
         typical = len(matrix) / max(int(partition.max(initial=-1)) + 1, 1)
         signals = []
         for column, slot, turns, is_level in places(encoder):
@@ -109,10 +109,18 @@ class Reference:
         return zip(self.signals, np.split(counts, ends), strict=True)
 
 
+def _partitions(encoder: Encoder, table: pa.Table) -> np.ndarray:
+    """To which partition each record belongs, int64 (n,), from 0; all to one where there is no anchor."""
+    if encoder.anchor is None:
+        return np.zeros(table.num_rows, np.int64)
+    found = pc.dictionary_encode(plain(table.column(encoder.anchor)), null_encoding="encode").combine_chunks()
+    return np.asarray(found.indices.to_numpy(), np.int64)
+
+
 def _by_partition(signal: Signal, matrix: np.ndarray, partition: np.ndarray) -> np.ndarray:
     """How often each bin came in each partition, int64 (partitions, bins)."""
     count = int(partition.max(initial=-1)) + 1
-    flat = partition.astype(np.int64) * signal.bins + signal.binned(matrix)
+    flat = partition * signal.bins + signal.binned(matrix)
     return np.bincount(flat, minlength=count * signal.bins).reshape(count, signal.bins)
 
 

@@ -17,6 +17,7 @@ LEAST_SHARE = 0.01
 FEWEST_EXPECTED = 5
 TURN_DECIMALS = 5
 FORM_CELLS = 6
+BEYOND = 1e-4
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,10 @@ def places(encoder: Encoder) -> Iterator[tuple[str, int, bool, bool]]:
 
 
 def edges_of(values: np.ndarray, decimals: int | None) -> list[float]:
-    """Up to BINS - 1 ascending edges between equally frequent values; none is a value itself, unless rounded."""
+    """Ascending edges between up to BINS equally frequent values, one below all and one above; none is a value itself.
+
+    With `decimals` they are rounded, outward at the ends.
+    """
     seen = np.sort(values[~np.isnan(values)])
     if not len(seen):
         return []
@@ -108,8 +112,12 @@ def edges_of(values: np.ndarray, decimals: int | None) -> list[float]:
     lower = np.unique(seen[at])
     after = np.searchsorted(seen, lower, side="right")
     lower, after = lower[after < len(seen)], after[after < len(seen)]
-    middles = (lower + seen[after]) / 2
-    return [float(f"{edge:.9g}") for edge in np.unique(middles if decimals is None else middles.round(decimals))]
+    ends = [seen[0] - BEYOND * max(1.0, abs(seen[0])), seen[-1] + BEYOND * max(1.0, abs(seen[-1]))]
+    edges = np.concatenate([ends[:1], (lower + seen[after]) / 2, ends[1:]])
+    if decimals is not None:
+        step = 10.0**-decimals
+        edges = np.concatenate([[ends[0] - step], edges[1:-1], [ends[1] + step]]).round(decimals)
+    return [float(f"{edge:.9g}") for edge in np.unique(edges)]
 
 
 def levels_of(values: np.ndarray, typical: float) -> list[int]:
