@@ -61,7 +61,7 @@ class Outbox(Database):
 
     def endpoints_due(self) -> list[str]:
         """The endpoints with an alert that is due, sorted."""
-        due = sa.select(outbox.c.endpoint.distinct()).where(_UNDELIVERED, outbox.c.send_after <= self.clock())
+        due = sa.select(outbox.c.endpoint).where(_UNDELIVERED, outbox.c.send_after <= self.clock()).distinct()
         with self._reading() as connection:
             return sorted(connection.execute(due).scalars())
 
