@@ -143,7 +143,12 @@ def flag_rate(monitor: Monitor, typical_partition: float) -> float:
     """The share of normal records that may be flagged: as written, or the budget over a typical partition's records."""
     if monitor.threshold.alert_budget is None:
         return float(monitor.threshold.false_alarm_rate or 0.0)
-    return min(monitor.threshold.alert_budget / max(typical_partition, 1.0), LARGEST_RATE)
+    return budget_rate(monitor.threshold.alert_budget, typical_partition)
+
+
+def budget_rate(budget: float, typical_partition: float) -> float:
+    """The share of a typical partition's records that a budget of records is, at most LARGEST_RATE."""
+    return min(budget / max(typical_partition, 1.0), LARGEST_RATE)
 
 
 def _metrics(detector: Detector, accepted: pa.Table) -> dict[str, Any]:
