@@ -19,13 +19,14 @@ from pipeline.results import Anomaly, Contribution
 class ScoredBatch:
     """`score` and `p_value` float64 (n,), one for each accepted record in order; the anomalies among them.
 
-    `body` counts the p-values as they were before they were refreshed.
+    `body` counts the p-values as they were before they were refreshed; `matrix` holds the encoded records (n, slots).
     """
 
     score: np.ndarray
     p_value: np.ndarray
     anomalies: list[Anomaly]
     body: np.ndarray
+    matrix: np.ndarray
 
 
 def score_batch(
@@ -43,7 +44,7 @@ def score_batch(
     p_value, counted = refresh(scores.p_value), body(scores.p_value)
     flagged = np.flatnonzero(p_value <= rate)
     if not len(flagged):
-        return ScoredBatch(scores.score, p_value, [], counted)
+        return ScoredBatch(scores.score, p_value, [], counted, scores.matrix)
     records = accepted.take(pa.array(flagged))
     threshold = detector.threshold(refresh.before(rate))
     reasons = explain(detector, records, scores.take(flagged))
@@ -59,7 +60,7 @@ def score_batch(
         )
         for row, key, record, why in zip(flagged, keys, records.to_pylist(), reasons, strict=True)
     ]
-    return ScoredBatch(scores.score, p_value, found, counted)
+    return ScoredBatch(scores.score, p_value, found, counted, scores.matrix)
 
 
 def _discreet(monitor: Monitor, contribution: Contribution) -> Contribution:

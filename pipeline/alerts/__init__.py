@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.alerts.delivery import Delivered, deliver, send_test
 from pipeline.alerts.endpoints import problem_of
-from pipeline.alerts.messages import of_failed, of_incidents, of_model, of_refused
+from pipeline.alerts.messages import of_failed, of_incidents, of_model, of_refused, worth_telling
 
 __all__ = [
     "Delivered",
@@ -15,4 +15,5 @@ __all__ = [
     "of_refused",
     "problem_of",
     "send_test",
+    "worth_telling",
 ]

@@ -65,6 +65,8 @@ def _open(endpoint: str, settings: Settings) -> NotifyBase | str:
     url = settings.endpoint_url(endpoint)
     if url is None:
         return f"{variable} is not set; export it with the apprise URL of {endpoint}"
+    import apprise  # noqa: F401  # loading it is no part of the time that an endpoint has
+
     service = _Apart(lambda: _service(url)).gave
     if service is None:
         return f"{variable} does not hold one URL that apprise understands; docs/alerts.md shows some"

@@ -45,7 +45,7 @@ def of_incidents(
     Told are those of the monitor's least severity that are not muted, and whose id is not in `known`: the ids that an
     earlier run told of this partition. `counts` are the run's records by name, `dashboard` the URL to link to.
     """
-    told = [each for each in incidents if _worth_telling(monitor, each) and each.incident_id not in known]
+    told = [each for each in incidents if worth_telling(monitor, each) and each.incident_id not in known]
     if not told:
         return []
     told.sort(key=_worst_first)
@@ -183,7 +183,8 @@ class _Night:
         return f"{self._dashboard.rstrip('/')}/?{query}"
 
 
-def _worth_telling(monitor: Monitor, incident: Incident) -> bool:
+def worth_telling(monitor: Monitor, incident: Incident) -> bool:
+    """Whether people are told of an incident: it is severe enough for the monitor, and not muted."""
     severe = _RANKS[incident.severity] <= _RANKS[monitor.alerts.min_severity]
     return severe and incident.suppression_id is None
 

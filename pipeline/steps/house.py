@@ -34,10 +34,12 @@ class Outcome:
     counts: dict[str, int]
     message: str
     warnings: tuple[str, ...] = ()
+    retrain: tuple[str, ...] = ()
+    """Why another training is asked for; empty where none is."""
 
     def as_dict(self) -> dict[str, Any]:
         """The outcome as JSON values."""
-        return {**asdict(self), "warnings": list(self.warnings)}
+        return {**asdict(self), "warnings": list(self.warnings), "retrain": list(self.retrain)}
 
 
 class House:
@@ -68,6 +70,19 @@ class House:
 
         return open_source(monitor, types=schema)
 
+    def send(self) -> tuple[str, ...]:
+        """Deliver the alerts that are due; what did not arrive, in words. Nothing that goes wrong here raises."""
+        from pipeline.alerts import deliver
+
+        try:
+            errors = deliver(self.store, self.settings).errors
+        except FailedMachinery as error:
+            return (f"alerts stay in the outbox: {error}",)
+        return tuple(
+            f"{endpoint} did not take an alert, which stays in the outbox: {reason}"
+            for endpoint, reason in errors.items()
+        )
+
     def champion(self, monitor: Monitor) -> ModelVersion:
         found = self.store.champion(monitor.name)
         if found is None:
@@ -82,24 +97,43 @@ class House:
 
 
 @contextmanager
-def run_row(store: Store, monitor: Monitor, partition: str | None, kind: RunKind) -> Iterator[str]:
-    """One run row: `running` until the block ends it, `refused`, `empty` or `failed` with the reason when it raises."""
-    run_id = store.start_run(monitor.name, partition, kind, monitor.config_hash)
+def run_row(house: House, monitor: Monitor, partition: str | None, kind: RunKind, alerts: bool = True) -> Iterator[str]:
+    """One run row: `running` until the block ends it, `refused`, `empty` or `failed` with the reason when it raises.
+
+    With `alerts` people are told when it raises.
+    """
+    run_id = house.store.start_run(monitor.name, partition, kind, monitor.config_hash)
     try:
         yield run_id
     except TablewatchError as error:
         status: RunStatus = "failed"
         if isinstance(error, RefusedData):
             status = "empty" if isinstance(error, EmptyPartition) else "refused"
-        _end_badly(store, run_id, status, str(error))
+        _end_badly(house, monitor, partition, kind, run_id, status, str(error), alerts)
         raise
     except BaseException as error:
         # The words of an unforeseen error may hold a secret, so only its name is kept.
-        _end_badly(store, run_id, "failed", type(error).__name__)
+        _end_badly(house, monitor, partition, kind, run_id, "failed", type(error).__name__, alerts)
         raise
 
 
-def _end_badly(store: Store, run_id: str, status: RunStatus, reason: str) -> None:
-    """Tell the store how the run ended; where it does not answer, what went wrong first is the error to raise."""
+def _end_badly(
+    house: House,
+    monitor: Monitor,
+    partition: str | None,
+    kind: RunKind,
+    run_id: str,
+    status: RunStatus,
+    reason: str,
+    alerts: bool,
+) -> None:
+    """Tell the store, and people, how the run ended; where it does not answer, what went wrong first is to be raised."""
+    from pipeline.alerts import of_failed, of_refused
+
+    posted = []
+    if alerts:
+        posted = (of_failed if status == "failed" else of_refused)(monitor, partition, kind, reason)
     with suppress(FailedMachinery):
-        store.finish_run(run_id, status, reason)
+        house.store.finish_run(run_id, status, reason, alerts=posted)
+        if posted:
+            house.send()

@@ -35,7 +35,7 @@ def train(
 
     house = House(settings)
     monitor = house.monitor(name)
-    with run_row(house.store, monitor, through, "train") as run_id:
+    with run_row(house, monitor, through, "train") as run_id:
         source = house.source(monitor)
         partitions = _window(house, monitor, source, through)
         accepted, suite, counts = _accepted_window(monitor, source, partitions, seed)

@@ -25,7 +25,7 @@ def validate(name: str, partition: str, settings: Settings | None = None) -> Out
     """
     house = House(settings)
     monitor = house.monitor(name)
-    with run_row(house.store, monitor, partition, "validate") as run_id:
+    with run_row(house, monitor, partition, "validate") as run_id:
         champion = house.store.champion(name)
         checking = Checking.of(house, monitor, partition, champion)
         quarantined = [q for batch in checking.batches() for q in batch.quarantined]
@@ -42,55 +42,47 @@ def score(
     settings: Settings | None = None,
     scores_file: Path | None = None,
     kind: RunKind = "score",
+    alerts: bool = True,
 ) -> Outcome:
     """Validate and score one partition with the champion and replace all its results in one transaction.
 
     The records are validated again as they are read: what is scored is what was checked, even if the table has changed
     since. `scores_file` (Parquet) receives key columns, score and p_value of every accepted record. The p-values are
-    refreshed by the partitions before this one that the same champion scored.
+    refreshed by the partitions before this one that the same champion scored. With `alerts` people are told of the
+    incidents that they were not told of before; an endpoint that does not answer changes nothing of the results.
     """
-    import numpy as np
-
     from pipeline import training
-    from pipeline.refreshing import body_power
+    from pipeline.drift import Reference
     from pipeline.scores_file import scores_writer
-    from pipeline.scoring import score_batch
-    from pipeline.store import PartitionResults
+    from pipeline.steps.judging import judge
+    from pipeline.steps.tally import Tally
 
     house = House(settings)
     monitor = house.monitor(name)
-    with run_row(house.store, monitor, partition, kind) as run_id:
+    with run_row(house, monitor, partition, kind, alerts) as run_id:
         champion = house.champion(monitor)
         manifest, arrays = house.registry.load(name, champion.version, champion.sha256)
         detector = training.restore(monitor, manifest, arrays)
+        reference = Reference.from_state(detector.encoder, manifest["drift"]) if "drift" in manifest else None
         rate = training.flag_rate(monitor, manifest["typical_partition"])
         refresh = _refresh(house, champion, partition)
         checking = Checking.of(house, monitor, partition, champion)
-        quarantined, anomalies, body = [], [], np.zeros(2, np.int64)
+        tally = Tally(monitor, partition, detector, reference, rate, refresh)
         with scores_writer(scores_file, monitor.primary_key, monitor.columns.sensitive) as write:
             for batch in checking.batches():
-                quarantined += batch.quarantined
-                scored = score_batch(monitor, partition, detector, batch.accepted, rate, refresh)
-                body += scored.body
-                anomalies += scored.anomalies
+                scored = tally.add(batch)
                 write(batch.accepted, scored.score, scored.p_value)
-        counts = checking.counts() | {"flagged": len(anomalies)}
-        metrics = {
-            "flagged_rate": len(anomalies) / counts["accepted"] if counts["accepted"] else None,
-            "asked_rate": rate,
-            "threshold": detector.threshold(refresh.before(rate)),
-            "p_value_power": body_power(body),
-            "refresh_power": refresh.power,
-            "refresh_partitions": float(refresh.partitions),
-        }
-        results = PartitionResults(checking.results(), quarantined, anomalies, metrics, counts)
-        house.store.replace_partition(run_id, name, partition, champion.version, monitor.config_hash, results)
+        counts = checking.counts() | {"flagged": len(tally.anomalies)}
+        judged = judge(house, monitor, partition, champion, tally, checking.results(), counts, alerts)
+        house.store.replace_partition(run_id, name, partition, champion.version, monitor.config_hash, judged.results)
+    warnings = (*checking.warnings, *_moved(refresh, monitor, partition, champion), *judged.warnings)
+    if judged.results.alerts:
+        warnings = (*warnings, *house.send())
     message = (
         f"{counts['read']} records read, {counts['quarantined']} quarantined, "
-        f"{counts['flagged']} flagged of {counts['accepted']} accepted{_refreshed(refresh, rate)}"
+        f"{counts['flagged']} flagged of {counts['accepted']} accepted{judged.told}{_refreshed(refresh, rate)}"
     )
-    warnings = (*checking.warnings, *_moved(refresh, monitor, partition, champion))
-    return Outcome(name, partition, kind, "done", run_id, champion.version, counts, message, warnings)
+    return Outcome(name, partition, kind, "done", run_id, champion.version, counts, message, warnings, judged.retrain)
 
 
 def _refresh(house: House, champion: ModelVersion, partition: str) -> Refresh:
@@ -122,7 +114,13 @@ def _moved(refresh: Refresh, monitor: Monitor, partition: str, champion: ModelVe
     )
 
 
-def run(name: str, partition: str, settings: Settings | None = None, progress: Progress | None = None) -> list[Outcome]:
+def run(
+    name: str,
+    partition: str,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+    alerts: bool = True,
+) -> list[Outcome]:
     """Train if there is no champion, on the partitions before this one (on this one if it is the first), then score."""
     house = House(settings)
     monitor = house.monitor(name)
@@ -134,13 +132,21 @@ def run(name: str, partition: str, settings: Settings | None = None, progress: P
             outcomes.append(train(name, through, settings=settings, progress=progress))
         else:
             outcomes.append(validate(name, partition, settings))
-    return [*outcomes, score(name, partition, settings, kind="run")]
+    return [*outcomes, score(name, partition, settings, kind="run", alerts=alerts)]
 
 
 def backfill(
-    name: str, first: str, last: str, settings: Settings | None = None, progress: Progress | None = None
+    name: str,
+    first: str,
+    last: str,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+    alerts: bool = False,
 ) -> Iterator[Outcome | RefusedData]:
-    """Run every partition from `first` to `last` in order; one that is refused does not stop the rest."""
+    """Run every partition from `first` to `last` in order; one that is refused does not stop the rest.
+
+    Nobody is told of what is found in the past, unless `alerts` asks for it.
+    """
     house = House(settings)
     keys = [p.key for p in house.source(house.monitor(name)).partitions() if first <= p.key <= last]
     if not keys:
@@ -148,6 +154,6 @@ def backfill(
         raise ConfigurationError(f"{name}: the table holds no partition from {first} to {last}; {mend}")
     for key in keys:
         try:
-            yield from run(name, key, settings, progress)
+            yield from run(name, key, settings, progress, alerts)
         except RefusedData as refusal:
             yield refusal

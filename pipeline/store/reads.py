@@ -90,6 +90,12 @@ class Reads(Database):
                 for row in rows.mappings()
             ]
 
+    def flagged_keys(self, monitor: str, partition: str) -> set[str]:
+        """The keys of a partition's anomalies."""
+        here = (anomalies.c.monitor == monitor) & (anomalies.c.partition == partition)
+        with self._reading() as connection:
+            return {*connection.execute(sa.select(anomalies.c.record_key).where(here)).scalars()}
+
     def quarantine(
         self,
         monitor: str,

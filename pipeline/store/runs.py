@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Literal
 
 import sqlalchemy as sa
 
 from pipeline.errors import FailedMachinery
+from pipeline.results import Alert
 from pipeline.store.database import Database
+from pipeline.store.outbox import post, withdraw
 from pipeline.store.schema import columns_of, runs
 from pipeline.store.types import Text, UtcTime
 
@@ -116,10 +118,13 @@ class Runs(Database):
         reason: str | None = None,
         counts: Mapping[str, int] | None = None,
         model_version: str | None = None,
+        alerts: Iterable[Alert] = (),
     ) -> None:
-        """Commit how a run ended. A run that has ended already keeps its first ending."""
+        """Commit how a run ended and the alerts that tell of it. A run that has ended already keeps its first ending."""
         with self._writing(f"run {run_id}") as connection:
-            end_run(connection, run_id, status, self.clock(), reason, counts, model_version)
+            now = self.clock()
+            end_run(connection, run_id, status, now, reason, counts, model_version)
+            post(connection, alerts, now)
 
     def runs(self, monitor: str | None = None, partition: str | None = None, limit: int | None = None) -> list[Run]:
         """The runs of a monitor (of all), of one partition (of any), the latest first."""
@@ -180,7 +185,13 @@ def end_run(
     counts: Mapping[str, int] | None = None,
     model_version: str | None = None,
 ) -> None:
-    """Write how a running run ended, in the caller's transaction."""
+    """Write how a running run ended, in the caller's transaction.
+
+    What went well takes back what nobody has been told yet: that an earlier run of the same kind of thing went badly.
+    """
+    if status == "done":
+        run = connection.execute(sa.select(runs.c.monitor, runs.c.partition).where(runs.c.run_id == run_id)).one()
+        withdraw(connection, run.monitor, run.partition, ("failed", "refused"))
     connection.execute(
         runs.update()
         .where(runs.c.run_id == run_id, runs.c.status == "running")

@@ -1,0 +1,105 @@
+"""What the batches of one partition add up to while they are scored, and what is made of it in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.detector.selftest import Sample, SelfTest, self_test
+from pipeline.drift import Drift, Reference
+from pipeline.incidents import Found, Night, find
+from pipeline.refreshing import Refresh, body_power
+from pipeline.results import Anomaly, ExpectationResult, Quarantined
+from pipeline.scoring import score_batch
+from pipeline.validation.words import phrase
+
+if TYPE_CHECKING:
+    from pipeline.detector import Detector
+    from pipeline.incidents import Earlier, Suppressing
+    from pipeline.monitor import Monitor
+    from pipeline.scoring import ScoredBatch
+    from pipeline.validation import CheckedBatch
+
+NORMAL_RECORDS = 10_000
+"""So many accepted records are kept to tell segments by; of a larger partition they are a sample."""
+
+
+class Tally:
+    """One partition on its way through scoring; memory is bounded but for what is flagged or quarantined."""
+
+    def __init__(
+        self,
+        monitor: Monitor,
+        partition: str,
+        detector: Detector,
+        reference: Reference | None,
+        rate: float,
+        refresh: Refresh,
+    ) -> None:
+        self.monitor, self.partition, self.detector = monitor, partition, detector
+        self.rate, self.refresh = rate, refresh
+        self.accepted = 0
+        self.quarantined: list[Quarantined] = []
+        self.anomalies: list[Anomaly] = []
+        self._reference = reference
+        self._body = np.zeros(2, np.int64)
+        self._counts: np.ndarray | None = None
+        self._scores: list[np.ndarray] = []
+        self._kinds = {name: encoder.kind for name, encoder in detector.encoder.columns.items()}
+        seed = int.from_bytes(partition.encode(), "big") % 2**32
+        self._normal, self._tested = Sample(seed, NORMAL_RECORDS), Sample(seed)
+
+    def add(self, batch: CheckedBatch) -> ScoredBatch:
+        """Score the accepted records of a batch."""
+        scored = score_batch(self.monitor, self.partition, self.detector, batch.accepted, self.rate, self.refresh)
+        self.accepted += batch.accepted.num_rows
+        self.quarantined += batch.quarantined
+        self.anomalies += scored.anomalies
+        self._body += scored.body
+        self._scores.append(scored.score)
+        if self._reference is not None:
+            counts = self._reference.count(scored.matrix)
+            self._counts = counts if self._counts is None else self._counts + counts
+        shown = [name for name in self._kinds if name not in self.monitor.columns.sensitive]
+        self._normal.add(batch.accepted.select(shown))
+        self._tested.add(batch.accepted)
+        return scored
+
+    def incidents(
+        self,
+        results: Sequence[ExpectationResult],
+        earlier: Sequence[Earlier],
+        suppressions: Sequence[Suppressing],
+    ) -> Found:
+        """The incidents of the partition; `results` say what its records were expected to keep to."""
+        normal = self._normal.table()
+        if normal is None:
+            return Found([], [], self.quarantined)
+        rules = {(each.expectation, each.column): phrase(each.expectation, each.kwargs) for each in results}
+        night = Night(self.monitor.name, self.partition, normal, self.accepted, self.rate, self._kinds, rules)
+        return find(night, self.anomalies, self.quarantined, earlier, suppressions)
+
+    def drift(self) -> Drift | None:
+        """How far the partition lies from the training window; None for a champion that kept nothing to tell it by."""
+        if self._reference is None or self._counts is None:
+            return None
+        scores = np.concatenate(self._scores)
+        return Drift.of(self._reference, self._counts, self.detector.calibration.scores, scores)
+
+    def self_test(self) -> SelfTest:
+        """Whether canaries among the partition's records are flagged."""
+        sample = self._tested.table()
+        return SelfTest() if sample is None else self_test(self.detector, sample, self.rate, self.refresh)
+
+    def metrics(self) -> dict[str, Any]:
+        """The numbers about the partition that every run keeps."""
+        return {
+            "flagged_rate": len(self.anomalies) / self.accepted if self.accepted else None,
+            "asked_rate": self.rate,
+            "threshold": self.detector.threshold(self.refresh.before(self.rate)),
+            "p_value_power": body_power(self._body),
+            "refresh_power": self.refresh.power,
+            "refresh_partitions": float(self.refresh.partitions),
+        }
