@@ -14,6 +14,9 @@ from pipeline.settings import Settings
 if TYPE_CHECKING:
     from pipeline.store import Store, StoredAlert
 
+MOST_FAILURES = 3
+"""So often in a row an endpoint may fail before the rest of what is due for it is left for the next time."""
+
 
 @dataclass(frozen=True)
 class Delivered:
@@ -29,19 +32,26 @@ def deliver(store: Store, settings: Settings | None = None) -> Delivered:
 
     Raises FailedMachinery when the store does not answer; nothing that an endpoint does raises.
     """
-    settings = settings or Settings()
-    sent, failed, errors = 0, 0, {}
-    for endpoint in store.endpoints_due():
-        while parcel := store.claim_alerts(endpoint):
-            error = send(endpoint, _message(parcel), settings)
-            if error is None:
-                store.alerts_delivered(parcel)
-                sent += len(parcel)
-            else:
-                store.alerts_not_delivered(parcel, error)
-                failed += len(parcel)
-                errors[endpoint] = error
-    return Delivered(sent, failed, errors)
+    told = {endpoint: _deliver(store, endpoint, settings or Settings()) for endpoint in store.endpoints_due()}
+    return Delivered(
+        sent=sum(each.sent for each in told.values()),
+        failed=sum(each.failed for each in told.values()),
+        errors={endpoint: error for each in told.values() for endpoint, error in each.errors.items()},
+    )
+
+
+def _deliver(store: Store, endpoint: str, settings: Settings) -> Delivered:
+    """All that is due for one endpoint, until it has failed `MOST_FAILURES` times in a row."""
+    sent, failed, in_a_row, last_error = 0, 0, 0, None
+    while in_a_row < MOST_FAILURES and (parcel := store.claim_alerts(endpoint)):
+        error = send(endpoint, _message(parcel), settings)
+        if error is None:
+            store.alerts_delivered(parcel)
+            sent, in_a_row = sent + len(parcel), 0
+        else:
+            store.alerts_not_delivered(parcel, error)
+            failed, in_a_row, last_error = failed + len(parcel), in_a_row + 1, error
+    return Delivered(sent, failed, {} if last_error is None else {endpoint: last_error})
 
 
 def send_test(endpoint: str, settings: Settings | None = None) -> str | None:

@@ -68,15 +68,15 @@ class Outbox(Database):
     def claim_alerts(self, endpoint: str) -> list[StoredAlert]:
         """The next parcel for an endpoint, leased to the caller: one alert, those of one digest, or none.
 
-        What was tried before comes first. Until the endpoint has taken that, new alerts wait for `HOLD`, and then leave
-        as one digest: an endpoint that is down for long gets few messages when it is back, and one message that it
-        never takes does not keep the others.
+        While the endpoint has not taken what it was sent, new alerts wait for `HOLD`, and then leave as one digest: one
+        that is down for long gets few messages when it is back. New alerts come before those that were tried: what an
+        endpoint never takes does not keep the others.
         """
         with self._writing("alerts") as connection:
             lock(connection, "alerts", endpoint)
             now = self.clock()
             here = _UNDELIVERED & (outbox.c.endpoint == endpoint)
-            parcel = _tried(connection, here, now) or _new(connection, here, now)
+            parcel = _new(connection, here, now) or _tried(connection, here, now)
             claim = outbox.update().where(outbox.c.sequence.in_([each.sequence for each in parcel]))
             connection.execute(claim.values(attempts=outbox.c.attempts + 1, send_after=now + LEASE))
             return parcel

@@ -236,6 +236,25 @@ def test_p32_an_endpoint_that_takes_and_denies_hears_each_key_again_and_no_other
         assert sum(f"only in {at}" in message for message in by_key.values()) == 1
 
 
+def test_p32_an_endpoint_that_fails_again_and_again_is_left_for_the_next_time(
+    store: Store, clock: StillClock, webhook: Webhook, night: Callable[..., list[Alert]]
+) -> None:
+    webhook.answer = status(500)
+    for at in range(10, 16):
+        store.post_alerts(night(f"2013-02-{at}"))
+        deliver(store)
+        clock.pass_minutes(120)
+    webhook.received.clear()
+    assert deliver(store).failed == 3
+    first = set(webhook.keys)
+    deliver(store)
+    assert len(set(webhook.keys)) == 6
+    assert len(first) == 3
+    webhook.answer = ok
+    clock.pass_minutes(120)
+    assert deliver(store).sent == 6
+
+
 def test_p32_a_storm_is_one_digest(store: Store, webhook: Webhook, night: Callable[..., list[Alert]]) -> None:
     for at in range(10, 28):
         store.post_alerts(night(f"2013-02-{at}"))
