@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.alerting import alerts
+from pipeline.cli.backtesting import backtest
 from pipeline.cli.codes import encode, synth
 from pipeline.cli.errors import told
 from pipeline.cli.labelling import incidents, label, labels, mute, suppressions, unmute
@@ -32,6 +33,7 @@ for command in (
     score,
     run,
     backfill,
+    backtest,
     anomalies,
     explain,
     label,
