@@ -16,12 +16,12 @@ from pipeline.incidents.findings import Finding, Part, of_anomaly, of_quarantine
 from pipeline.incidents.grouping import Group, groups_of
 from pipeline.incidents.manner import Manner, manner_of
 from pipeline.incidents.order import place
-from pipeline.incidents.population import NULL, Population
+from pipeline.incidents.population import LONGEST_VALUE, NULL, Population
 from pipeline.monitor import Kind
 from pipeline.results import Anomaly, Condition, Incident, IncidentKind, IncidentSeverity, Quarantined
 
-CHANGED = 1e-4
-FAR_ABOVE = 3.0
+CHANGED = 1e-6
+FAR_ABOVE = 5.0
 FEWEST_CHANGED = 10
 MOVED = 3
 
@@ -171,6 +171,8 @@ def _lift(population: Population, group: Group, size: int) -> float:
 def _values(column: str, parts: Sequence[Part]) -> tuple[Condition, ...]:
     """What tells a group without a segment from other records: its leading column's values, where they have order."""
     texts = [NULL if part.observed is None else part.observed for part in parts]
+    if max(map(len, texts)) > LONGEST_VALUE:
+        return ()
     if len({*texts}) == 1:
         return (Condition(column, texts[0]),)
     if np.isfinite([place(text) for text in texts]).all():

@@ -19,7 +19,7 @@ MOST = 0.8
 STEADY = 0.1
 """Ratios and differences vary by no more than this, relative to themselves, where they are one and the same."""
 SEVERAL = 3
-COMPARED = 0.3
+COMPARED = 0.2
 """Of so many of the members it must be known what was expected; of those that break a rule it is not."""
 DAY = 24 * 60
 HOUR = 3_600.0

@@ -17,6 +17,8 @@ from pipeline.results import Condition
 FEWEST_PLACES = 12
 BINS = 12
 NULL = "null"
+LONGEST_VALUE = 100
+"""A longer text names no segment that a person could act on."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class Population:
                 column.sampled == code,
             )
             for code in np.flatnonzero(counts >= fewest)
+            if len(column.levels[code] or "") <= LONGEST_VALUE
         ]
 
     def ranges(self, column: Column, members: np.ndarray, fewest: int) -> list[Candidate]:

@@ -127,7 +127,7 @@ def _end_badly(
     reason: str,
     alerts: bool,
 ) -> None:
-    """Tell the store, and people, how the run ended; where it does not answer, what went wrong first is to be raised."""
+    """Tell the store, and people, how the run ended; where it does not answer, what went wrong first is raised."""
     from pipeline.alerts import of_failed, of_refused
 
     posted = []

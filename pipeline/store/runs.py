@@ -120,7 +120,7 @@ class Runs(Database):
         model_version: str | None = None,
         alerts: Iterable[Alert] = (),
     ) -> None:
-        """Commit how a run ended and the alerts that tell of it. A run that has ended already keeps its first ending."""
+        """Commit how a run ended and the alerts that tell of it. A run that ended already keeps its first ending."""
         with self._writing(f"run {run_id}") as connection:
             now = self.clock()
             end_run(connection, run_id, status, now, reason, counts, model_version)
