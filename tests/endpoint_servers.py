@@ -110,7 +110,7 @@ def endless(request: BaseHTTPRequestHandler) -> None:
     request.send_response(200)
     request.send_header("Content-Length", "1000000")
     request.end_headers()
-    for _ in range(150):
+    for _ in range(1200):
         try:
             request.wfile.write(b".")
         except OSError:

@@ -171,7 +171,7 @@ def test_p32_an_answer_that_never_ends_is_bounded(
 def test_p32_an_answer_that_never_ends_does_not_keep_the_process(webhook: Webhook) -> None:
     webhook.answer = endless
     code = "from pipeline.alerts import endpoints, send_test\nendpoints.LONGEST_SECONDS = 3.0\nprint(send_test('ops'))"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert ran.stdout == "it took longer than 3 seconds\n"
     assert len(webhook.received) == 1
 
@@ -309,6 +309,12 @@ def test_pagerduty_receives_the_key_as_its_own(monkeypatch: pytest.MonkeyPatch) 
 def test_the_urls_that_the_page_shows_are_understood(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TABLEWATCH_ALERTS__OPS", url)
     assert problem_of("ops", Settings()) is None
+
+
+def test_one_variable_holds_one_url(webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TABLEWATCH_ALERTS__OPS", f"{webhook.url} {webhook.url}")
+    assert "does not hold one URL" in str(problem_of("ops", Settings()))
+    assert "does not hold one URL" in str(send_test("ops"))
 
 
 # Secrets

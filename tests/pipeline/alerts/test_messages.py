@@ -115,6 +115,8 @@ def test_p32_the_same_incidents_have_the_same_key(monitor: MakeMonitor, incident
     (first,) = told(monitor(), *found)
     (others,) = told(monitor(), *found, known={"3"})
     assert first.dedup_key != others.dedup_key
+    (reworded,) = told(monitor(), *(replace(each, summary="found again", flagged=3) for each in found))
+    assert first.dedup_key == reworded.dedup_key
     assert re.fullmatch(f"flights/{NIGHT}/incidents/[0-9a-f]{{12}}", first.dedup_key)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 
 from pipeline.results import Alert
 from pipeline.store import PartitionResults, Store
@@ -51,9 +52,10 @@ def test_p32_alerts_are_posted_with_the_results_or_not_at_all(
     store: Store, results: Callable[..., PartitionResults], score: Callable[..., str]
 ) -> None:
     told = replace(results(), alerts=[alert()])
-    with pytest.raises(ValueError, match="only finite numbers"):
-        score(replace(results({"1": float("nan")}), alerts=[alert()]))
+    with pytest.raises(sa.exc.IntegrityError):
+        score(replace(told, alerts=[alert(), alert("b", kind="no such kind")]))
     assert store.alerts() == []
+    assert store.partition_states("flights")[0].scored_at is None
     score(told)
     score(told)
     assert [each.dedup_key for each in store.alerts()] == ["a"], "once, however often the partition is scored"
