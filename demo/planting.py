@@ -1,6 +1,7 @@
-"""Plants known errors in the last night of the demo, so that what tablewatch catches can be counted.
+"""Plants known errors in two nights of the demo, so that what tablewatch catches can be counted.
 
-Forty flights that flew get one wrong field each (a swap: two), five of each kind; the same ones every time.
+In one night forty flights that flew get one wrong field each (a swap: two), five of each kind; in the night after,
+thirty flights each of a carrier, an airport and a route go wrong in the same way. The same ones every time.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import duckdb
 
 NIGHT = "2013-01-31"
+NIGHT_OF_PATTERNS = "2013-02-01"
 OF_EACH_KIND = 5
 SEED = 2013
 
@@ -24,9 +26,31 @@ NOT_OF_NEW_YORK = ("AF", "BA", "JL", "LH", "QF")
 KILOMETRES = 1.609344
 DAY = 24 * 60  # minutes
 
+# What goes wrong together: in which flights, and the new values by column.
+HALF_A_DAY = "(({0} // 100 + 12) % 24) * 100 + {0} % 100"
+TIMES = ("dep_time", "sched_dep_time", "arr_time", "sched_arr_time")
+PATTERNS: dict[str, tuple[str, dict[str, str]]] = {
+    "air times of carrier EV in seconds": ("carrier = 'EV'", {"air_time": "air_time * 60"}),
+    "times of airport LGA twelve hours off": (
+        "origin = 'LGA' AND carrier <> 'EV'",
+        {name: HALF_A_DAY.format(name) for name in TIMES},
+    ),
+    "no distance from JFK to LAX": (
+        "origin = 'JFK' AND dest = 'LAX' AND carrier <> 'EV'",
+        {"distance": "0"},
+    ),
+}
+OF_EACH_PATTERN = 30
+CHOSEN = """
+    SELECT flight_id FROM flights
+    WHERE flight_date = $night AND air_time IS NOT NULL AND arr_delay IS NOT NULL AND {segment}
+    ORDER BY hash(flight_id), flight_id LIMIT $most
+"""
+
 FLOWN = """
     FROM flights WHERE flight_date = $night AND air_time IS NOT NULL AND dep_time <> arr_time ORDER BY flight_id
 """
+PATTERNS_TRUTH = "CREATE TABLE patterns (flight_id INTEGER, pattern VARCHAR)"
 TRUTH = "CREATE TABLE planted (flight_id INTEGER, kind VARCHAR, column_name VARCHAR, value VARCHAR, original VARCHAR)"
 
 
@@ -102,13 +126,16 @@ KINDS: dict[str, Corrupt] = {
 
 
 def plant(warehouse: duckdb.DuckDBPyConnection) -> None:
-    """Corrupts the table `flights` as it came from the file, and keeps the truth in a new table `planted`.
+    """Corrupts the table `flights` as it came from the file, and keeps the truth in new tables.
 
-    `planted` has a row for each corrupted flight: the fields of Planted. duckdb.CatalogException if it is there: an
-    error is never planted on top of another.
+    `planted` has a row for each flight of NIGHT that was corrupted: the fields of Planted; `patterns` one for each of
+    NIGHT_OF_PATTERNS: the flight and its pattern. duckdb.CatalogException if they are there: an error is never planted
+    on top of another.
     """
     warehouse.execute(TRUTH)
+    warehouse.execute(PATTERNS_TRUTH)
     warehouse.begin()
+    _plant_patterns(warehouse)
     for flight, kind, change in _choose(warehouse.execute(FLOWN, {"night": NIGHT}).to_arrow_table().to_pylist()):
         key = flight["flight_id"]
         assignments = ", ".join(f"{column} = ?" for column in change)
@@ -122,6 +149,23 @@ def plant(warehouse: duckdb.DuckDBPyConnection) -> None:
 def planted(warehouse: duckdb.DuckDBPyConnection) -> list[Planted]:
     """The truth, by kind and flight."""
     return [Planted(*row) for row in warehouse.execute("FROM planted ORDER BY kind, flight_id").fetchall()]
+
+
+def patterns(warehouse: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """The pattern of each flight of NIGHT_OF_PATTERNS that belongs to one, by record key."""
+    return {str(key): pattern for key, pattern in warehouse.execute("FROM patterns").fetchall()}
+
+
+def _plant_patterns(warehouse: duckdb.DuckDBPyConnection) -> None:
+    for pattern, (segment, change) in PATTERNS.items():
+        chosen = CHOSEN.format(segment=segment)
+        warehouse.execute(
+            f"INSERT INTO patterns SELECT flight_id, $pattern FROM ({chosen})",  # noqa: S608
+            {"pattern": pattern, "night": NIGHT_OF_PATTERNS, "most": OF_EACH_PATTERN},
+        )
+        assignments = ", ".join(f"{column} = {value}" for column, value in change.items())
+        of_pattern = "SELECT flight_id FROM patterns WHERE pattern = ?"
+        warehouse.execute(f"UPDATE flights SET {assignments} WHERE flight_id IN ({of_pattern})", [pattern])  # noqa: S608
 
 
 def _choose(flights: list[Flight]) -> list[tuple[Flight, str, Flight]]:

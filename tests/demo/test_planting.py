@@ -15,8 +15,8 @@ from demo.planting import Planted
 Flight = dict[str, Any]
 
 
-def _by_key(connection: duckdb.DuckDBPyConnection) -> dict[int, Flight]:
-    table = connection.execute("FROM flights WHERE flight_date = ?", [planting.NIGHT]).to_arrow_table()
+def _by_key(connection: duckdb.DuckDBPyConnection, night: str = planting.NIGHT) -> dict[int, Flight]:
+    table = connection.execute("FROM flights WHERE flight_date = ?", [night]).to_arrow_table()
     return {flight["flight_id"]: flight for flight in table.to_pylist()}
 
 
@@ -58,13 +58,33 @@ def test_the_truth_is_all_that_differs_from_the_file(
         for pair in differing
     }
     assert everyone == (336_776,)
-    assert changed.keys() == {planted.flight_id for planted in truth}
+    patterns = {int(key) for key in planting.patterns(flights)}
+    assert changed.keys() == {planted.flight_id for planted in truth} | patterns
     for planted in truth:
         change, was = changed[planted.flight_id]
         assert planted.column_name.split(", ") == list(change)
         assert planted.value == ", ".join("null" if value is None else str(value) for value in change.values())
         assert planted.original == ", ".join(str(was[column]) for column in change)
         assert len(change) == (2 if planted.kind == "departure and arrival swapped" else 1)
+
+
+def test_thirty_flights_of_each_pattern_are_wrong_in_its_way(
+    flights: duckdb.DuckDBPyConnection, pristine: duckdb.DuckDBPyConnection
+) -> None:
+    patterns = planting.patterns(flights)
+    assert Counter(patterns.values()) == dict.fromkeys(planting.PATTERNS, 30)
+    was = _by_key(pristine, planting.NIGHT_OF_PATTERNS)
+    now = _by_key(flights, planting.NIGHT_OF_PATTERNS)
+    for key, pattern in patterns.items():
+        before, after = was[int(key)], now[int(key)]
+        changed = {name for name, value in after.items() if value != before[name]}
+        if pattern.startswith("air times"):
+            assert changed == {"air_time"} and after["air_time"] == 60 * before["air_time"]
+        elif pattern.startswith("times of airport"):
+            assert changed == {*planting.TIMES}
+            assert all((after[name] - before[name]) % 2400 == 1200 for name in planting.TIMES)
+        else:
+            assert changed == {"distance"} and after["distance"] == 0
 
 
 def _is_another_destination(was: Flight, now: Flight, others: list[Flight]) -> bool:
@@ -110,6 +130,7 @@ def test_planting_is_the_same_each_time_and_never_happens_twice(
 ) -> None:
     with duckdb.connect(shutil.copy(pristine_file, tmp_path)) as connection:
         connection.execute("DROP TABLE planted")
+        connection.execute("DROP TABLE IF EXISTS patterns")
         planting.plant(connection)
         assert planting.planted(connection) == truth
         once = connection.execute("SELECT bit_xor(hash(flights)) FROM flights").fetchone()
