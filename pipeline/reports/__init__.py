@@ -7,7 +7,7 @@ from pipeline.reports.checking import Checked, check
 from pipeline.reports.findings import Anomalies, Broken, Explanation, PartitionLine, anomalies, explain, partitions
 from pipeline.reports.health import Diagnosis, MonitorHealth, doctor
 from pipeline.reports.labelling import MutedIncident, SuppressionState, incidents, labels, suppressions
-from pipeline.reports.versions import canary_figures, models, promote, rollback
+from pipeline.reports.versions import beside_champion, canary_figures, models, promote, rollback
 from pipeline.reports.words import REASONS, in_words, leading_reasons, some
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "SuppressionState",
     "alerts",
     "anomalies",
+    "beside_champion",
     "canary_figures",
     "check",
     "doctor",

@@ -36,6 +36,8 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     retrain: tuple[str, ...] = ()
     """Why another training is asked for; empty where none is."""
+    awaits_approval: bool = False
+    """Whether the version that was trained becomes champion only once a person approves of it."""
 
     def as_dict(self) -> dict[str, Any]:
         """The outcome as JSON values."""

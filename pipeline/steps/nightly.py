@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from pipeline.store import ModelVersion, RunKind
 
 
-def validate(name: str, partition: str, settings: Settings | None = None) -> Outcome:
+def validate(name: str, partition: str, settings: Settings | None = None, alerts: bool = True) -> Outcome:
     """Check one partition against its suites and set aside the records that break them.
 
-    Raises EmptyPartition or RefusedData when the partition cannot be trusted, ConfigurationError or FailedMachinery.
+    Raises EmptyPartition or RefusedData when the partition cannot be trusted, ConfigurationError or FailedMachinery;
+    with `alerts` people are told so.
     """
     house = House(settings)
     monitor = house.monitor(name)
-    with run_row(house, monitor, partition, "validate") as run_id:
+    with run_row(house, monitor, partition, "validate", alerts) as run_id:
         champion = house.store.champion(name)
         checking = Checking.of(house, monitor, partition, champion)
         quarantined = [q for batch in checking.batches() for q in batch.quarantined]
@@ -131,7 +132,7 @@ def run(
             through = max((key for key in keys if key < partition), default=partition)
             outcomes.append(train(name, through, settings=settings, progress=progress))
         else:
-            outcomes.append(validate(name, partition, settings))
+            outcomes.append(validate(name, partition, settings, alerts))
     return [*outcomes, score(name, partition, settings, kind="run", alerts=alerts)]
 
 
