@@ -27,7 +27,7 @@ def alerts(
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many, the latest.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """Show the alerts and whether they arrived, deliver them, or test an endpoint.
+    """Show, deliver or test alerts.
 
     Exits 1 if an endpoint did not take what it was sent.
     """

@@ -23,3 +23,4 @@ Name = Annotated[str, typer.Argument(metavar="M", help="The monitor: the name of
 Partition = Annotated[str, typer.Option(parser=iso_date, metavar="P", help="The partition, such as 2013-02-03.")]
 AnyPartition = Annotated[str | None, typer.Option(parser=iso_date, metavar="P", help="Only this partition.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON value on stdout, for programs.")]
+Alerts = Annotated[bool, typer.Option("--alerts/--no-alerts", help="Tell people of new incidents, or nobody.")]

@@ -41,7 +41,7 @@ def backtest(
     budgets: Annotated[str, typer.Option(metavar="N,N", help="Alert budgets to try, in records a partition.")] = "5,20",
     as_json: Json = False,
 ) -> None:
-    """Show what past partitions would have brought at several thresholds.
+    """Show what past nights would have brought, by threshold.
 
     Uses the models of then; writes nothing.
     """

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.arguments import Json, Name, Partition, iso_date
+from pipeline.cli.arguments import Alerts, Json, Name, Partition, iso_date
 from pipeline.cli.errors import tell
 from pipeline.cli.quiet import working
 from pipeline.cli.screen import say, say_json, warn
@@ -50,6 +51,7 @@ def score(
         Path | None,
         typer.Option(metavar="FILE", dir_okay=False, help="Parquet: key, score, p_value of each accepted record."),
     ] = None,
+    alerts: Alerts = True,
     as_json: Json = False,
 ) -> None:
     """Validate and score one partition with the champion."""
@@ -58,16 +60,16 @@ def score(
     with working(f"scoring {monitor} {partition}"):
         from pipeline import steps
 
-        outcome = steps.score(monitor, partition, scores_file=scores)
+        outcome = steps.score(monitor, partition, scores_file=scores, alerts=alerts)
     _show([outcome], outcome.as_dict(), as_json)
 
 
-def run(monitor: Name, partition: Partition, as_json: Json = False) -> None:
+def run(monitor: Name, partition: Partition, alerts: Alerts = True, as_json: Json = False) -> None:
     """Validate and score a partition, after training if need be."""
     with working(f"running {monitor} {partition}") as progress:
         from pipeline import steps
 
-        outcomes = steps.run(monitor, partition, progress=progress)
+        outcomes = steps.run(monitor, partition, progress=progress, alerts=alerts)
     _show(outcomes, [outcome.as_dict() for outcome in outcomes], as_json)
 
 
@@ -75,9 +77,10 @@ def backfill(
     monitor: Name,
     first: Annotated[str, typer.Option("--from", parser=iso_date, metavar="P", help="The first partition.")],
     last: Annotated[str, typer.Option("--to", parser=iso_date, metavar="P", help="The last partition.")],
+    alerts: Annotated[bool, typer.Option("--alerts", help="Tell people of what is found in the past too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON value a line, as the partitions end.")] = False,
 ) -> None:
-    """Run every partition of a span, in order.
+    """Run every partition of a span, in order; tell nobody.
 
     One that is refused does not stop the rest.
     """
@@ -85,10 +88,16 @@ def backfill(
         raise typer.BadParameter(f"{first} is after --to {last}", param_hint="--from")
     from pipeline import steps
 
-    outcomes = steps.backfill(monitor, first, last)
+    show_each(monitor, steps.backfill(monitor, first, last, alerts=alerts), f"backfilling {monitor}", as_json)
+
+
+def show_each(monitor: str, outcomes: Iterator[Outcome | RefusedData], what: str, as_json: bool) -> None:
+    """Show outcomes as they come; exits 1 in the end if a partition was refused."""
+    from pipeline import steps
+
     refused = False
     while True:
-        with working(f"backfilling {monitor}"):
+        with working(what):
             outcome = next(outcomes, None)
         if outcome is None:
             break
@@ -117,4 +126,4 @@ def _show(outcomes: list[Outcome], value: object, as_json: bool) -> None:
             warn(warning)
         say(f"{outcome.monitor} {outcome.partition}: {outcome.message}")
         if outcome.counts.get("flagged"):
-            say(f"see: tablewatch anomalies {outcome.monitor} --partition {outcome.partition}")
+            say(f"see: tablewatch incidents {outcome.monitor} --partition {outcome.partition}")

@@ -187,11 +187,14 @@ def end_run(
 ) -> None:
     """Write how a running run ended, in the caller's transaction.
 
-    What went well takes back what nobody has been told yet: that an earlier run of the same kind of thing went badly.
+    What went well takes back what nobody has been told yet: that an earlier run went badly. A validation takes back
+    nothing: the scoring that failed has still to be done.
     """
     if status == "done":
-        run = connection.execute(sa.select(runs.c.monitor, runs.c.partition).where(runs.c.run_id == run_id)).one()
-        withdraw(connection, run.monitor, run.partition, ("failed", "refused"))
+        columns = runs.c.monitor, runs.c.partition, runs.c.kind
+        run = connection.execute(sa.select(*columns).where(runs.c.run_id == run_id)).one()
+        if run.kind != "validate":
+            withdraw(connection, run.monitor, run.partition, ("failed", "refused"))
     connection.execute(
         runs.update()
         .where(runs.c.run_id == run_id, runs.c.status == "running")

@@ -40,9 +40,9 @@ def test_what_a_step_is_given_and_what_it_says(house: SmallHouse, monkeypatch: p
     monkeypatch.setattr(steps, "score", score)
     file = house.folder / "scores.parquet"
     result = call("score", "nights", "--partition", "2013-02-01", "--scores", str(file))
-    assert given == {"name": "nights", "partition": "2013-02-01", "scores_file": file}
+    assert given == {"name": "nights", "partition": "2013-02-01", "scores_file": file, "alerts": True}
     assert result.stdout == (
-        "nights 2013-02-01: 40 records read, 2 flagged\nsee: tablewatch anomalies nights --partition 2013-02-01\n"
+        "nights 2013-02-01: 40 records read, 2 flagged\nsee: tablewatch incidents nights --partition 2013-02-01\n"
     )
     assert result.stderr == "warning: a new column 'x'\n"
     as_json = call("score", "nights", "--partition", "2013-02-01", "--json")
@@ -89,7 +89,7 @@ def test_a_backfill_goes_on_after_a_refusal_and_exits_1(house: SmallHouse, monke
 
 
 def test_a_backfill_of_good_partitions_exits_0(house: SmallHouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "backfill", lambda *args: iter([outcome(), outcome()]))
+    monkeypatch.setattr(steps, "backfill", lambda *args, **more: iter([outcome(), outcome()]))
     assert call("backfill", "nights", *NEEDED["backfill"]).exit_code == 0
 
 
