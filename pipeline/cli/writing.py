@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.cli.arguments import Json, Name
 from pipeline.cli.quiet import working
+from pipeline.cli.running import show_each
 from pipeline.cli.screen import say, say_json, warn
+
+if TYPE_CHECKING:
+    from pipeline.store import ModelVersion
+
+Rescore = Annotated[
+    bool, typer.Option("--rescore", help="Score again what the champions before scored; with --json a line each.")
+]
 
 
 def init(
@@ -43,6 +52,7 @@ def init(
 def promote(
     monitor: Name,
     version: Annotated[str, typer.Argument(metavar="VERSION", help="As `models` shows it.")],
+    rescore: Rescore = False,
     as_json: Json = False,
 ) -> None:
     """Make a model version champion."""
@@ -50,13 +60,32 @@ def promote(
         from pipeline import reports
 
         champion = reports.promote(monitor, version)
-    say_json(champion) if as_json else say(f"{monitor}: champion is {champion.version}")
+    _say_crowned(f"{monitor}: champion is {champion.version}", champion, rescore, as_json)
 
 
-def rollback(monitor: Name, as_json: Json = False) -> None:
+def rollback(monitor: Name, rescore: Rescore = False, as_json: Json = False) -> None:
     """Make the previous champion champion again."""
     with working("rolling back"):
         from pipeline import reports
 
         champion = reports.rollback(monitor)
-    say_json(champion) if as_json else say(f"{monitor}: champion is {champion.version} again")
+    _say_crowned(f"{monitor}: champion is {champion.version} again", champion, rescore, as_json)
+
+
+def _say_crowned(message: str, champion: ModelVersion, rescore: bool, as_json: bool) -> None:
+    """What became champion; which partitions bear older scores, or how each fared as it was scored again."""
+    from pipeline import steps
+    from pipeline.reports import some
+
+    name = champion.monitor
+    behind = steps.left_behind(name)
+    if not as_json:
+        say(message)
+    elif not rescore:
+        say_json(asdict(champion) | {"left_behind": behind})
+    if rescore:
+        show_each(name, steps.rescore(name, behind), f"scoring {name}", as_json)
+    elif behind and not as_json:
+        span = f"{behind[0]} to {behind[-1]}" if len(behind) > 1 else behind[0]
+        say(f"{some(len(behind), 'partition')} ({span}) scored by the champions before; to score them again:")
+        say(f"tablewatch promote {name} {champion.version} --rescore")

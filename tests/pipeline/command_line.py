@@ -17,6 +17,7 @@ NEEDED = {
     "score": ["--partition", "2013-02-01"],
     "run": ["--partition", "2013-02-01"],
     "backfill": ["--from", "2013-02-01", "--to", "2013-02-03"],
+    "backtest": ["--from", "2013-02-01", "--to", "2013-02-03"],
     "explain": ["1"],
     "label": ["1", "confirmed"],
     "mute": ["a1b2"],

@@ -17,7 +17,7 @@ HEAVY = {"pandas", "pyarrow", "sqlalchemy", "tensorflow", "keras", "great_expect
 
 
 OF_A_MONITOR = [
-    "partitions", "validate", "train", "score", "run", "backfill",
+    "partitions", "validate", "train", "score", "run", "backfill", "backtest",
     "anomalies", "explain", "models", "promote", "rollback", "encode", "synth",
 ]  # fmt: skip
 
