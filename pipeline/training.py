@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -26,6 +26,10 @@ STACK = ("tablewatch", "keras", "numpy", "pyarrow")
 LARGEST_RATE = 0.2
 HELD_OUT = 0.05
 MOST_HELD_OUT = 1_000
+EXPECTED_SHARE = 0.05
+"""Enough for ten records to be learned as normal, and so few that a pattern which nothing tells from the other records
+costs little (docs/labels.md has the figures)."""
+LIGHTEST, HEAVIEST = 2.0, 50.0
 
 
 @dataclass(frozen=True)
@@ -46,22 +50,48 @@ def modelled_columns(monitor: Monitor, names: Iterable[str]) -> list[str]:
     return [name for name in names if name not in aside]
 
 
-def sample(batches: Iterable[pa.RecordBatch], total: int, most: int, seed: int) -> pa.Table:
-    """A uniform sample of about `most` of `total` records, drawn as they stream by; all when they are fewer."""
+def sample(
+    batches: Iterable[pa.RecordBatch],
+    total: int,
+    most: int,
+    seed: int,
+    always: Callable[[pa.RecordBatch], np.ndarray] | None = None,
+) -> pa.Table:
+    """A uniform sample of about `most` of `total` records, drawn as they stream by; all when they are fewer.
+
+    `always` tells of a batch which records are taken whatever is drawn, bool (n,).
+    """
     if total <= most:
         return pa.Table.from_batches(list(batches))
     draw = np.random.default_rng(seed)
-    return pa.Table.from_batches([b.filter(pa.array(draw.random(b.num_rows) < most / total)) for b in batches])
+    taken = []
+    for batch in batches:
+        drawn = draw.random(batch.num_rows) < most / total
+        taken.append(batch.filter(pa.array(drawn | always(batch) if always else drawn)))
+    return pa.Table.from_batches(taken)
 
 
-def put_aside(records: pa.Table, seed: int) -> tuple[pa.Table, pa.Table]:
-    """The records held out to measure a detector with, drawn at random, and the others, which it is fitted on.
+def put_aside(records: int, seed: int, expected: np.ndarray | None = None) -> np.ndarray:
+    """Which records are held out to measure a detector with, drawn at random, bool (n,); it is fitted on the others.
 
-    None are held out of a window so small that they would be too few to measure anything.
+    None are held out of a window so small that they would be too few to measure anything, nor any that is `expected`:
+    they have to be learned.
     """
-    count = min(int(HELD_OUT * records.num_rows), MOST_HELD_OUT)
-    drawn = np.random.default_rng(seed).permutation(records.num_rows) < (count if count >= FEWEST_CONTROLS else 0)
-    return records.filter(pa.array(drawn)), records.filter(pa.array(~drawn))
+    count = min(int(HELD_OUT * records), MOST_HELD_OUT)
+    drawn = np.random.default_rng(seed).permutation(records) < (count if count >= FEWEST_CONTROLS else 0)
+    return np.asarray(drawn if expected is None else drawn & ~expected)
+
+
+def weights_of(expected: np.ndarray) -> np.ndarray | None:
+    """How much more often than others each record of the window is drawn, float64 (n,); None where none is `expected`.
+
+    Together the expected records make `EXPECTED_SHARE` of the draws, but each at most `HEAVIEST` times its own part.
+    """
+    if not expected.any():
+        return None
+    others, marked = int((~expected).sum()), int(expected.sum())
+    weight = EXPECTED_SHARE / (1.0 - EXPECTED_SHARE) * others / marked
+    return np.where(expected, min(max(weight, LIGHTEST), HEAVIEST), 1.0)
 
 
 def train(
@@ -71,8 +101,11 @@ def train(
     seed: int,
     progress: Progress | None = None,
     champion: Detector | None = None,
+    expected: np.ndarray | None = None,
 ) -> Challenger:
     """Fit a challenger on the accepted records of the window; `partitions` counts the records of each partition.
+
+    `expected`, bool (n,), marks records that people call normal: all are trained on, and they count more than others.
 
     It is measured beside the `champion`, unless that knows a column which the table no longer has.
 
@@ -100,9 +133,13 @@ def train(
         monitor.training.trim,
         monitor.columns.sensitive,
     )
-    held_out, fitted_on = put_aside(accepted.select([*names, monitor.partition_by]), seed)
+    if expected is None:
+        expected = np.zeros(accepted.num_rows, dtype=bool)
+    aside = put_aside(accepted.num_rows, seed, expected)
+    modelled = accepted.select([*names, monitor.partition_by])
+    held_out, fitted_on = (modelled.filter(pa.array(chosen)) for chosen in (aside, ~aside))
     try:
-        detector.fit(fitted_on, progress)
+        detector.fit(fitted_on, progress, weights_of(expected[~aside]))
     except RefusedData as refusal:
         raise RefusedData(f"{where}: {refusal}") from refusal
     except MisreadColumn as mistake:

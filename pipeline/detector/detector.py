@@ -21,6 +21,7 @@ from pipeline.errors import RefusedData
 from pipeline.monitor import Kind
 
 FOLDS = 2
+EVERY_FOLD = -1
 CALIBRATION_RECORDS = 50_000
 MEMORY_RECORDS = 5_000
 FEWEST_RECORDS = 20
@@ -77,30 +78,51 @@ class Detector:
         self.trim = trim
         self.sensitive = sensitive
 
-    def fit(self, table: pa.Table, progress: Progress | None = None) -> Detector:
-        """Fit on the accepted records of `table`. Raises RefusedData on too few records or a training that diverges."""
+    def fit(self, table: pa.Table, progress: Progress | None = None, weights: np.ndarray | None = None) -> Detector:
+        """Fit on the accepted records of `table`. Raises RefusedData on too few records or a training that diverges.
+
+        `weights`, float64 (n,), are 1 but for records that are normal by decree: one above 1 says how much more often
+        the record is drawn. All networks train on it and the memory keeps it, so it takes no part in the calibration.
+        """
         if table.num_rows < FEWEST_RECORDS:
             raise RefusedData(f"{table.num_rows} records are too few to learn from; {FEWEST_RECORDS} are the least")
         self.encoder = Encoder.fit(table, self.kinds, self.anchor, self.sensitive)
         matrix = self.encoder.encode(table).matrix
+        decreed = np.zeros(len(matrix), dtype=bool) if weights is None else weights > 1
         draw = np.random.default_rng(self.seed)
-        folds = draw.permutation(len(matrix)) % FOLDS
+        folds = np.where(decreed, EVERY_FOLD, draw.permutation(len(matrix)) % FOLDS)
         specs = _specs(self.model, self.encoder)
-        kept, distrust = trimmed(matrix, specs[0], self.seed) if self.trim else (np.arange(len(matrix)), None)
+        kept, distrust = self._trimmed(matrix, specs[0], decreed)
         networks = [
-            Network.fit(spec, matrix[kept], folds[kept], self.seed, _part_of(progress, at, len(specs)))
+            Network.fit(
+                spec,
+                matrix[kept],
+                folds[kept],
+                self.seed,
+                _part_of(progress, at, len(specs)),
+                None if weights is None else weights[kept],
+            )
             for at, spec in enumerate(specs)
         ]
-        remembered = np.sort(draw.permutation(kept)[:MEMORY_RECORDS])
+        drawn = draw.permutation(kept)
+        remembered = np.sort(drawn[np.argsort(~decreed[drawn], kind="stable")][:MEMORY_RECORDS])
         own = np.full(len(matrix), -1)
         own[remembered] = np.arange(len(remembered))
         # Among categories the nearest record is far for many a normal one, and its voice drowns a broken relation.
         far = None if distrust is None else distrust[remembered]
         memory = Memory(self._as_kept(matrix[remembered]), specs[0], far) if len(specs) > 1 else None
-        held_out = np.sort(draw.permutation(len(matrix))[:CALIBRATION_RECORDS])
+        ranked = draw.permutation(len(matrix))
+        held_out = np.sort(ranked[~decreed[ranked]][:CALIBRATION_RECORDS])
         self.rare, floors = event_surprises(self.encoder, table.take(pa.array(held_out)), folds[held_out])
         self._calibrate(networks, memory, matrix[held_out], folds[held_out], own[held_out], floors)
         return self
+
+    def _trimmed(self, matrix: np.ndarray, spec: Spec, decreed: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Which records are fitted on (k,), and how little each is trusted as a neighbour (n,), None where all are."""
+        if not self.trim:
+            return np.arange(len(matrix)), None
+        kept, distrust = trimmed(matrix, spec, self.seed)
+        return np.union1d(kept, np.flatnonzero(decreed)), np.where(decreed, 0.0, distrust)
 
     def _as_kept(self, rows: np.ndarray) -> np.ndarray:
         """Encoded records (n, slots) with the cells of sensitive columns rounded to a tenth."""

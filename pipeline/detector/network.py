@@ -63,11 +63,19 @@ class Network:
 
     @classmethod
     def fit(
-        cls, spec: Spec, matrix: np.ndarray, folds: np.ndarray, seed: int, progress: Progress | None = None
+        cls,
+        spec: Spec,
+        matrix: np.ndarray,
+        folds: np.ndarray,
+        seed: int,
+        progress: Progress | None = None,
+        weights: np.ndarray | None = None,
     ) -> Network:
         """Train each member on the records outside its fold, so that every record has an error it was not trained on.
 
-        `matrix` is float32 (n, slots), `folds` int (n,) in 0..members-1. RefusedData when the loss is not finite.
+        `matrix` is float32 (n, slots), `folds` int (n,) in 0..members-1, or -1 for a record on which all members train.
+        `weights` float64 (n,) says how much more often than others a record is drawn. RefusedData when the loss is not
+        finite.
         """
         schedule = SCHEDULES[spec.model]
         steps = schedule.steps_for(spec, len(matrix))
@@ -82,9 +90,11 @@ class Network:
         )
         draw = np.random.default_rng(seed)
         rows = [np.flatnonzero(folds != member) for member in range(spec.members)]
+        odds = [None if weights is None else weights[own] / weights[own].sum() for own in rows]
         for part in range(PARTS):
             _warm_up(model, part)
-            picked = np.stack([draw.choice(own, part_steps * schedule.batch) for own in rows], axis=1)
+            drawn = [draw.choice(own, part_steps * schedule.batch, p=p) for own, p in zip(rows, odds, strict=True)]
+            picked = np.stack(drawn, axis=1)
             hidden = np.zeros((*picked.shape, spec.column_count), dtype=np.float32)
             history = model.fit([matrix[picked], hidden], batch_size=schedule.batch, shuffle=False, verbose=0)
             loss = history.history["loss"][-1]

@@ -9,6 +9,7 @@ from pipeline.steps.house import House, Outcome
 from pipeline.steps.labelling import Labelled, label, mute, unmute
 from pipeline.steps.learning import train
 from pipeline.steps.nightly import backfill, run, score, validate
+from pipeline.steps.rescoring import left_behind, rescore
 
 __all__ = [
     "House",
@@ -17,7 +18,9 @@ __all__ = [
     "backfill",
     "deliver",
     "label",
+    "left_behind",
     "mute",
+    "rescore",
     "run",
     "score",
     "train",

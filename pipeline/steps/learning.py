@@ -8,6 +8,7 @@ from pipeline.errors import CorruptBundle, RefusedData
 from pipeline.monitor import Monitor
 from pipeline.settings import Settings
 from pipeline.steps.house import House, Outcome, Progress, run_row
+from pipeline.steps.labelled import WindowLabels
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,8 +29,10 @@ def train(
 ) -> Outcome:
     """Train a challenger on the window that ends with partition `through` (the latest of the table if None).
 
-    It becomes champion unless something is held against it and there is a champion; the outcome says so. Raises
-    RefusedData when the window is too small or the training diverges; the champion then stays as it is.
+    Records that are labelled `confirmed` are left out of everything, `expected` ones count more than others. It becomes
+    champion unless there is a champion and something is held against it, or `training.approval` leaves that to a
+    person; the outcome says so. Raises RefusedData when the window is too small or the training diverges; the champion
+    then stays as it is.
     """
     from pipeline import training
 
@@ -38,20 +41,26 @@ def train(
     with run_row(house, monitor, through, "train") as run_id:
         source = house.source(monitor)
         partitions = _window(house, monitor, source, through)
-        accepted, suite, counts = _accepted_window(monitor, source, partitions, seed)
+        labels = WindowLabels.of(house.store, monitor, partitions)
+        accepted, suite, counts = _accepted_window(monitor, source, partitions, seed, labels)
         champion = house.store.champion(name)
         defender = _detector(house, monitor, champion)
-        challenger = training.train(monitor, accepted, partitions, seed, progress, defender)
+        expected = labels.are_expected(accepted)
+        challenger = training.train(monitor, accepted, partitions, seed, progress, defender, expected)
         version = _keep(house, monitor, challenger, suite, seed)
         passed = defender is None or not challenger.objections
-        if passed:
+        waits = passed and _waits(monitor, version, champion if defender else None)
+        if passed and not waits:
             house.store.promote(name, version, f"trained through {max(partitions)}")
         house.store.finish_run(run_id, "done", counts=counts, model_version=version)
     span = f"{len(partitions)} partition{'s' * (len(partitions) > 1)}, {min(partitions)} to {max(partitions)}"
-    crowned = version if passed or champion is None else champion.version
-    message = f"trained on {counts['accepted']} records of {span}; champion is {crowned}"
+    crowned = champion.version if champion is not None and (waits or not passed) else version
+    message = f"trained on {counts['accepted']} records of {span}{_said(counts)}; champion is {crowned}"
     warnings = (*challenger.warnings, *_held_against(monitor, version, challenger, crowned))
-    return Outcome(name, max(partitions), "train", "done", run_id, version, counts, message, warnings)
+    if waits:
+        warnings = (*warnings, f"{monitor.name}: {version} waits for approval: {_promote(monitor, version)}")
+    partition = max(partitions)
+    return Outcome(name, partition, "train", "done", run_id, version, counts, message, warnings, awaits_approval=waits)
 
 
 def _detector(house: House, monitor: Monitor, champion: ModelVersion | None) -> Detector | None:
@@ -74,10 +83,25 @@ def _held_against(monitor: Monitor, version: str, challenger: Challenger, champi
     told = f"{monitor.name}: {version} beside its opponents: {'; '.join(challenger.objections)}"
     if champion == version:
         return (told,)
-    return (
-        f"{told}; {champion} stays champion; look at the window, or overrule: "
-        f"tablewatch promote {monitor.name} {version}",
-    )
+    return (f"{told}; {champion} stays champion; look at the window, or overrule: {_promote(monitor, version)}",)
+
+
+def _waits(monitor: Monitor, version: str, champion: ModelVersion | None) -> bool:
+    """Whether a person has to approve of the version; not where nothing could score until somebody has."""
+    return monitor.training.approval and champion is not None and version != champion.version
+
+
+def _promote(monitor: Monitor, version: str) -> str:
+    return f"tablewatch promote {monitor.name} {version}"
+
+
+def _said(counts: dict[str, int]) -> str:
+    """What became of labelled records, as part of a sentence; nothing where none was labelled."""
+    left_out, weighted, apart = (counts.get(name, 0) for name in ("confirmed", "expected", "expected_quarantined"))
+    told = [f"{left_out} confirmed left out"] if left_out else []
+    told += [f"{weighted} expected weighted"] if weighted else []
+    told += [f"{apart} expected quarantined by the monitor's own expectations"] if apart else []
+    return f" ({', '.join(told)})" if told else ""
 
 
 def _window(house: House, monitor: Monitor, source: Source, through: str | None) -> dict[str, int]:
@@ -93,9 +117,9 @@ def _window(house: House, monitor: Monitor, source: Source, through: str | None)
 
 
 def _accepted_window(
-    monitor: Monitor, source: Source, partitions: dict[str, int], seed: int
+    monitor: Monitor, source: Source, partitions: dict[str, int], seed: int, labels: WindowLabels | None = None
 ) -> tuple[pa.Table, Suite, dict[str, int]]:
-    """The window's records that keep to the suite learned from it, and that suite."""
+    """The window's records that keep to the suite learned from it, and that suite; of none that is confirmed."""
     import pyarrow as pa
 
     from pipeline import training
@@ -103,14 +127,21 @@ def _accepted_window(
 
     names = [n for n in source.schema(list(partitions)).names if n not in monitor.columns.exclude]
     batches = source.batches(list(partitions), names)
-    window = training.sample(batches, sum(partitions.values()), monitor.training.max_rows, seed)
-    suite = learn(monitor, window, source.profiles(list(partitions)))
+    labels = labels or WindowLabels(monitor)
+    sampled = training.sample(batches, sum(partitions.values()), monitor.training.max_rows, seed, labels.are_expected)
+    window = sampled.filter(pa.array(~labels.are_confirmed(sampled)))
+    expected = window.filter(pa.array(labels.are_expected(window)))
+    suite = learn(monitor, window, source.profiles(list(partitions)), expected)
     # A key is unique within its partition, not within the window.
     none = {group: frozenset[bytes]() for group in unique_columns(suite)}
     check = RecordCheck(monitor, max(partitions), suite, KeyCensus(none, none))
     accepted = [check.check(batch, 0).accepted for batch in window.to_batches()]
     table = pa.concat_tables(accepted, promote_options="permissive") if accepted else window
     counts = {"read": window.num_rows, "accepted": table.num_rows, "quarantined": window.num_rows - table.num_rows}
+    if labels.confirmed or labels.expected:
+        weighted = int(labels.are_expected(table).sum())
+        counts |= {"confirmed": sampled.num_rows - window.num_rows, "expected": weighted}
+        counts["expected_quarantined"] = expected.num_rows - weighted
     return table, suite, counts
 
 

@@ -121,6 +121,21 @@ class Versions(Database):
             _crown(connection, monitor, previous.version)
             return str(previous.version)
 
+    def superseded(self, monitor: str) -> list[str]:
+        """The versions the champion has taken over from: those promoted since it first was, rolled back or not.
+
+        Where there is none, the one promoted before it; nothing without a champion or before the second promotion.
+        """
+        wanted = sa.select(promotions.c.version).where(promotions.c.monitor == monitor).order_by(promotions.c.sequence)
+        with self._reading() as connection:
+            champion = _champion(connection, monitor)
+            promoted = list(connection.execute(wanted).scalars())
+        if champion is None or champion.version not in promoted:
+            return []
+        first = promoted.index(champion.version)
+        later = [version for version in promoted[first:] if version != champion.version]
+        return list(dict.fromkeys(later or promoted[max(0, first - 1) : first]))
+
 
 def _versions(monitor: str) -> sa.Select[Any]:
     of_version = (promotions.c.monitor == model_versions.c.monitor) & (promotions.c.version == model_versions.c.version)

@@ -39,13 +39,21 @@ def first_suite(monitor: Monitor, schema: pa.Schema) -> Suite:
     return combine(monitor, [], own_specs(monitor, schema.names), _floating(monitor, schema), {})
 
 
-def learn(monitor: Monitor, window: pa.Table, profiles: Sequence[Profile]) -> Suite:
+def learn(monitor: Monitor, window: pa.Table, profiles: Sequence[Profile], expected: pa.Table | None = None) -> Suite:
     """After training: also what the records of the window and the profiles of its partitions, oldest first, teach.
 
+    No learned bound is so tight that it would set aside a record of the window that is `expected`.
     ConfigurationError if an expectation of the monitor has no such name or wrong arguments.
     """
     modelled = [name for name in window.column_names if _is_modelled(monitor, name)]
-    taught = [spec for name in modelled for spec in _learn_column(monitor, name, plain(window.column(name)), profiles)]
+    normal = window.slice(0, 0) if expected is None else expected
+    taught = [
+        spec
+        for name in modelled
+        for spec in _learn_column(
+            monitor, name, plain(window.column(name)), plain(normal.column(name)).drop_null(), profiles
+        )
+    ]
     averaged = [name for name in modelled if _has_mean(monitor, window.schema.field(name))]
     counted = [name for name in modelled if name not in averaged]
     taught += learn_partition(averaged, counted, monitor.columns.sensitive, profiles)
@@ -79,8 +87,17 @@ def _floating(monitor: Monitor, schema: pa.Schema) -> list[str]:
     return [field.name for field in schema if pa.types.is_floating(field.type) and _is_watched(monitor, field.name)]
 
 
-def _learn_column(monitor: Monitor, name: str, column: pa.ChunkedArray, profiles: Sequence[Profile]) -> list[Spec]:
-    """The record expectations that one column's values in the window teach; none from fewer than 500 values."""
+def _learn_column(
+    monitor: Monitor,
+    name: str,
+    column: pa.ChunkedArray,
+    expected: pa.ChunkedArray,
+    profiles: Sequence[Profile],
+) -> list[Spec]:
+    """The record expectations that one column's values in the window teach; none from fewer than 500 values.
+
+    Of a column they leave room for the `expected` values (without nulls).
+    """
     values = column.drop_null()
     if len(values) < _EVIDENCE:
         return []
@@ -89,11 +106,11 @@ def _learn_column(monitor: Monitor, name: str, column: pa.ChunkedArray, profiles
         return specs  # a bound may be somebody's value
     kind, declared = values.type, monitor.columns.kinds.get(name)
     if _is_numeric(monitor, pa.field(name, kind)):
-        return specs + _numbers(name, values, profiles)
+        return specs + _numbers(name, values, expected, profiles)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return specs + _moments(name, values)
+        return specs + _moments(name, values, expected)
     if _is_category(kind, declared):
-        return specs + _categories(name, values)
+        return specs + _categories(name, values, expected)
     return specs
 
 
@@ -113,15 +130,24 @@ def _is_category(kind: pa.DataType, declared: Kind | None) -> bool:
     return declared == "categorical" and bool(pa.types.is_integer(kind))
 
 
-def _numbers(name: str, values: pa.ChunkedArray, profiles: Sequence[Profile]) -> list[Spec]:
-    numbers = values.cast(pa.float64(), safe=False).to_numpy()
-    numbers = numbers[np.isfinite(numbers)]
+def _numbers(name: str, values: pa.ChunkedArray, expected: pa.ChunkedArray, profiles: Sequence[Profile]) -> list[Spec]:
+    numbers = _finite(values)
     if len(numbers) < _EVIDENCE:
         return []
-    low, high = numeric_range(numbers)
+    low, high = _with_room(numeric_range(numbers), _finite(expected))
     rises, falls = _trend(name, profiles)
     low = -math.inf if falls and low != 0 else low
     return _between(name, _bound(low, up=False), _bound(math.inf if rises else high, up=True))
+
+
+def _finite(values: pa.ChunkedArray) -> np.ndarray:
+    numbers = values.cast(pa.float64(), safe=False).to_numpy()
+    return np.asarray(numbers[np.isfinite(numbers)])
+
+
+def _with_room(bounds: tuple[float, float], expected: np.ndarray) -> tuple[float, float]:
+    low, high = bounds
+    return min([low, *expected.tolist()]), max([high, *expected.tolist()])
 
 
 def _bound(value: float, up: bool) -> float | int | None:
@@ -149,12 +175,16 @@ def _trend(name: str, profiles: Sequence[Profile]) -> tuple[bool, bool]:
     return True, True
 
 
-def _moments(name: str, values: pa.ChunkedArray) -> list[Spec]:
+def _moments(name: str, values: pa.ChunkedArray, expected: pa.ChunkedArray) -> list[Spec]:
     """A range far around the dates or times, ten years more on both sides: time may pass until it is learned anew."""
     kind = values.type
-    instants = values.cast(pa.timestamp("us", tz=getattr(kind, "tz", None)), safe=False).cast(pa.int64())
-    low, high = wide_range(instants.to_numpy().astype(np.float64), _YEARS)
+    low, high = _with_room(wide_range(_microseconds(values), _YEARS), _microseconds(expected))
     return _between(name, _moment_text(low, kind), _moment_text(high, kind))
+
+
+def _microseconds(values: pa.ChunkedArray) -> np.ndarray:
+    instants = values.cast(pa.timestamp("us", tz=getattr(values.type, "tz", None)), safe=False).cast(pa.int64())
+    return np.asarray(instants.to_numpy().astype(np.float64))
 
 
 def _moment_text(microseconds: float, kind: pa.DataType) -> str | None:
@@ -168,12 +198,12 @@ def _moment_text(microseconds: float, kind: pa.DataType) -> str | None:
     return (day if kind.tz else day.replace(tzinfo=None)).isoformat()
 
 
-def _categories(name: str, values: pa.ChunkedArray) -> list[Spec]:
+def _categories(name: str, values: pa.ChunkedArray, expected: pa.ChunkedArray) -> list[Spec]:
     """A warning outside a vocabulary that is small and closed; a value that came only once may be a slip."""
     counted = pc.value_counts(values)
     common = counted.filter(pc.greater_equal(counted.field("counts"), _RARE_CATEGORY))
     covered = pc.sum(common.field("counts")).as_py() or 0
     if len(common) > _FEW_CATEGORIES or covered < _CLOSED_SHARE * len(values):
         return []
-    known = sorted(common.field("values").to_pylist())
+    known = sorted({*common.field("values").to_pylist(), *expected.to_pylist()})
     return [learned("record", IN_SET, "warning", column=name, value_set=known)]
