@@ -24,6 +24,7 @@ COMPARED = 0.2
 DAY = 24 * 60
 HOUR = 3_600.0
 LEAST_RATIO = math.log(1.2)
+LARGEST_RATIO = math.log(1e9)
 IMPLIED = "the rest of the record implies"
 REASONS = {
     "unseen_category": "has values never seen before",
@@ -109,7 +110,8 @@ def _of_a_ratio(parts: Sequence[Part], kind: Kind | None) -> Way | None:
     turned = told & (observed * expected < 0)
     if turned.sum() >= MOST * told.sum() and (way := _steady(ratio, turned, 0.0, size=1.0)):
         return "has the wrong sign", way[1] | ~told
-    if way := _steady(ratio, told & (observed * expected > 0), LEAST_RATIO):
+    way = _steady(ratio, told & (observed * expected > 0), LEAST_RATIO)
+    if way and abs(way[0]) < LARGEST_RATIO:
         return _times(math.exp(way[0])), way[1] | ~told
     if way := _steady(offset, told, 0.0):
         return f"is about {_round(abs(way[0]))} {'more' if way[0] > 0 else 'less'} than {IMPLIED}", way[1] | ~told
