@@ -49,7 +49,7 @@ def judge(
     store = house.store
     states = {state.partition: state for state in store.partition_states(monitor.name)}
     scored = sorted(state.partition for state in states.values() if state.scored_at is not None)
-    earlier = store.incidents_between(monitor.name, *_neighbours(scored, partition))
+    earlier = _earlier(house, monitor, scored, partition)
     found = tally.incidents(results, earlier, store.suppressions(monitor.name, active_at=store.clock()))
     drift, tested = tally.drift(), tally.self_test()
     unseeing = _blind(champion, tested)
@@ -77,12 +77,14 @@ def judge(
     )
 
 
-def _neighbours(scored: Sequence[str], partition: str) -> tuple[str, str]:
-    """The first and the last of the scored partitions around one."""
-    before = [each for each in scored if each <= partition][-NEIGHBOURS - 1 :]
+def _earlier(house: House, monitor: Monitor, scored: Sequence[str], partition: str) -> list[StoredIncident]:
+    """The incidents that may go on in a partition, its own among them; a table that changed goes on only next door."""
+    before = [each for each in scored if each < partition][-NEIGHBOURS:]
     after = [each for each in scored if each > partition][:NEIGHBOURS]
     around = [*before, partition, *after]
-    return min(around), max(around)
+    next_door = {*before[-1:], partition, *after[:1]}
+    known = house.store.incidents_between(monitor.name, around[0], around[-1])
+    return [each for each in known if each.kind != "partition" or each.partition in next_door]
 
 
 def _blind(champion: ModelVersion, tested: SelfTest) -> tuple[str, ...]:

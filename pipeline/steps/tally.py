@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import numpy as np
 
@@ -48,8 +49,9 @@ class Tally:
         self._counts: np.ndarray | None = None
         self._scores: list[np.ndarray] = []
         self._kinds = {name: encoder.kind for name, encoder in detector.encoder.columns.items()}
-        seed = int.from_bytes(partition.encode(), "big") % 2**32
-        self._normal, self._tested = Sample(seed, NORMAL_RECORDS), Sample(seed)
+        # The same partition draws the same records and canaries again; another draws others.
+        self._seed = crc32(partition.encode())
+        self._normal, self._tested = Sample(self._seed, NORMAL_RECORDS), Sample(self._seed)
 
     def add(self, batch: CheckedBatch) -> ScoredBatch:
         """Score the accepted records of a batch."""
@@ -91,7 +93,7 @@ class Tally:
     def self_test(self) -> SelfTest:
         """Whether canaries among the partition's records are flagged."""
         sample = self._tested.table()
-        return SelfTest() if sample is None else self_test(self.detector, sample, self.rate, self.refresh)
+        return SelfTest() if sample is None else self_test(self.detector, sample, self.rate, self.refresh, self._seed)
 
     def metrics(self) -> dict[str, Any]:
         """The numbers about the partition that every run keeps."""
