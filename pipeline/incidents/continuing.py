@@ -72,10 +72,14 @@ def continued(kind: str, findings: Sequence[Finding], earlier: Sequence[Earlier]
     return max(fitting, default=(0.0, "", "", None), key=lambda each: each[:3])[3]
 
 
-def suppressing(findings: Sequence[Finding], suppressions: Iterable[Suppressing]) -> str | None:
-    """The suppression that holds for (nearly) all of the findings; the first in the order of ids."""
+def suppressing(kind: str, findings: Sequence[Finding], suppressions: Iterable[Suppressing]) -> str | None:
+    """The suppression that holds for (nearly) all of the findings; the first in the order of ids.
+
+    One without a segment was opened for a table that changed, and mutes nothing else.
+    """
     for each in sorted(suppressions, key=lambda each: each.suppression_id):
-        if share_of(findings, each) >= COVERED:
+        mutes_changes = kind == "partition" and not each.segment
+        if mutes_changes or share_of(findings, each) >= COVERED:
             return each.suppression_id
     return None
 

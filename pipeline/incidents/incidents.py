@@ -242,5 +242,5 @@ def _named(
         observed=draft.manner.observed,
         expected=draft.manner.expected,
         first_partition=first,
-        suppression_id=suppressing(draft.findings, suppressions),
+        suppression_id=suppressing(draft.kind, draft.findings, suppressions),
     )

@@ -219,6 +219,13 @@ def test_what_a_suppression_does_not_hold_for_is_told(muted: Muted) -> None:
     assert [each.suppression_id for each in wrong.find(suppressions=[muted]).incidents] == [None]
 
 
+def test_a_suppression_without_a_segment_mutes_a_table_that_changed_and_nothing_else() -> None:
+    wrong = Wrong(anomalies=random_flags(Wrong().records, 40))
+    wrong.flag(lambda r: r["shop"] == "shop03" and r["id"] not in {a.record_key for a in wrong.anomalies}, hundredfold)
+    found = wrong.find(suppressions=[Muted("s1", ("total",), ())]).incidents
+    assert {each.kind: each.suppression_id for each in found} == {"pattern": None, "partition": "s1"}
+
+
 def test_p33_no_sensitive_value_is_in_an_incident() -> None:
     wrong = Wrong()
     wrong.flag(in_shop("shop03"), lambda r: ("country", hidden_text("Atlantis")), 20, "unseen_category")
