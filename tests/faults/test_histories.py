@@ -9,7 +9,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +45,7 @@ class History(RuleBasedStateMachine):
         self.table = nights()
         self.promoted: list[str] = []
         self.trained: set[str] = set()
+        self.said: dict[tuple[str, str], str] = {}
 
     def teardown(self) -> None:
         shutil.rmtree(self.folder)
@@ -135,6 +136,27 @@ class History(RuleBasedStateMachine):
         self.promoted.pop()
         assert store.rollback(NAME) == self.promoted[-1]
 
+    @rule(data=st.data(), said=st.sampled_from(["confirmed", "expected"]), crash=CRASHES)
+    def label(self, data: st.DataObject, said: Literal["confirmed", "expected"], crash: int | None) -> None:
+        if not self.found():
+            steps.validate(NAME, SCORED[0], self.settings)  # two of its records share a key
+        night, key = data.draw(st.sampled_from(self.found()))
+        self.do(lambda: steps.label(NAME, key, said, night, author="ann", settings=self.settings), crash)
+        self.said[night, key] = said
+
+    @precondition(lambda self: self.said)
+    @rule(data=st.data(), crash=CRASHES)
+    def withdraw(self, data: st.DataObject, crash: int | None) -> None:
+        night, key = data.draw(st.sampled_from(sorted(self.said)))
+        store = steps.House(self.settings).store
+
+        def take_back() -> None:
+            if store.labels(NAME, night, record_key=key):
+                steps.label(NAME, key, "withdrawn", night, author="ann", settings=self.settings)
+
+        self.do(take_back, crash)
+        del self.said[night, key]
+
     @rule()
     def run_a_night_that_is_not_there(self) -> None:
         before = self.house.state().seen
@@ -159,6 +181,11 @@ class History(RuleBasedStateMachine):
         assert all(share == pytest.approx(1.0) for share in shares.values())
 
     @invariant()
+    def no_label_is_lost(self) -> None:
+        standing = {(row["partition"], row["record_key"]): row["label"] for row in self.rows("v_labels")}
+        assert standing == self.said
+
+    @invariant()
     def no_run_is_left_running(self) -> None:
         assert "running" not in {status for _, status in self.house.state().runs}
 
@@ -166,10 +193,16 @@ class History(RuleBasedStateMachine):
         if not (self.house.home / "store.db").exists():
             return []
         with self.house.engine.connect() as connection:
-            if not sa.inspect(connection).has_table(table):
+            there = sa.inspect(connection)
+            if table not in (*there.get_table_names(), *there.get_view_names()):
                 return []
             rows = [dict(row) for row in connection.execute(sa.text(f"SELECT * FROM {table}")).mappings()]
         return [row for row in rows if night in (None, row["partition"])]
+
+    def found(self) -> list[tuple[str, str]]:
+        """The flagged and the quarantined records, by partition and record key."""
+        rows = [*self.rows("anomalies"), *self.rows("quarantine")]
+        return sorted({(row["partition"], row["record_key"]) for row in rows if row["record_key"] is not None})
 
     def first_detected(self, night: str) -> dict[str, Any]:
         return {row["record_key"]: row["first_detected_at"] for row in self.rows("anomalies", night)}
