@@ -1,16 +1,18 @@
-"""monitors/*.yaml → the DAGs validate_<m>, score_<m> and retrain_<m>; nothing else.
+"""monitors/*.yaml → the DAGs validate_<m>, score_<m>, ask_retrain_<m> and retrain_<m>; nothing else.
 
 Every run is for one partition: its partition key (`2013-02-03`) or, when a person triggers it, its param `partition`.
 No task asks what day it is. Files in monitors/ that cannot be read are told by the DAG broken_monitors, which fails
-until they are mended: an import error here would take every other monitor's DAGs down. docs/airflow.md tells the rest.
+until they are mended: an import error here would take every other monitor's DAGs down. Where a monitor names endpoints
+there is deliver_alerts. docs/airflow.md tells the rest.
 """
 
 from __future__ import annotations
 
-import re
-from datetime import date, timedelta
+import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import (
     DAG,
     Asset,
@@ -23,23 +25,26 @@ from airflow.sdk import (
     StartOfDayMapper,
     task,
 )
+from airflow.sdk.exceptions import AirflowSkipException
 
+from pipeline import guides
+from pipeline.dag_runs import is_backfill, partition_of, tells_people
 from pipeline.errors import ConfigurationError, FailedMachinery, TablewatchError
 from pipeline.monitor import Monitor, scan
+from pipeline.plain import safe
 from pipeline.settings import Settings
-from pipeline.timetable import DayBeforeTimetable
+from pipeline.timetable import KEY_FORMAT, DayBeforeTimetable, day_before
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from airflow.sdk.bases.timetable import BaseTimetable
 
-KEY_FORMAT = "%Y-%m-%d"
-RETRIES = 3
-TIMEOUTS = {"validate": timedelta(hours=1), "score": timedelta(hours=1), "retrain": timedelta(hours=4)}
-ONE_TIME_OF_DAY = re.compile(r"\d+ +\d+ .*")
+log = logging.getLogger(__name__)
 
+RETRIES = 3
+HOURS = {"validate": 1, "score": 1, "ask_retrain": 0.1, "retrain": 4}
 RETRY_ONLY_IO = ExceptionRetryPolicy(
     rules=[
         RetryRule([FailedMachinery, OSError], RetryAction.RETRY, reason="machinery: the same call may succeed later"),
@@ -47,54 +52,6 @@ RETRY_ONLY_IO = ExceptionRetryPolicy(
     ],
     default=RetryAction.FAIL,
 )
-
-SUMMARY = {
-    "validate": "Checks one partition of {name} and sets aside the records that break its expectations",
-    "score": "Scores the accepted records of one partition of {name} and keeps the anomalies with their reasons",
-    "retrain": "Trains a challenger for {name}; it replaces the champion only if it passes the gate",
-}
-RUNS = {
-    "validate": "at `{schedule}` ({timezone}), for the day before",
-    "score": "as soon as `validate_{name}` has validated a partition, for that partition; anomalies never fail it",
-    "retrain": "at `{training_schedule}` ({timezone}), through the day before",
-}
-COMMAND = {
-    "validate": "tablewatch validate {name} --partition 2013-02-03",
-    "score": "tablewatch score {name} --partition 2013-02-03",
-    "retrain": "tablewatch train {name} --through 2013-02-03",
-}
-GUIDE = """\
-{summary}. {description}
-
-**Owner:** {owner}
-
-**Runs** {runs}. By hand: trigger it with a partition key, or with the param `partition`.
-
-**When it fails**, the task's log ends with what and where:
-
-- `RefusedData`, `EmptyPartition`: the data cannot be trusted and nothing of them was used; trying again cannot help.
-  Look with `tablewatch partitions {name}`, mend or load the table again, then clear the task.
-- `ConfigurationError`: the monitor's file or the run names what does not exist; `tablewatch check` says which.
-- `CorruptBundle`: the model on disk is not the one that was saved; `tablewatch rollback {name}`, then `retrain_{name}`.
-- `FailedMachinery`: a source, a database or a disk did not answer in {tries} tries; `tablewatch doctor`, then clear the
-  task.
-
-**The same by hand**
-
-    {command}
-    tablewatch anomalies {name} --partition 2013-02-03
-    tablewatch models {name}
-"""
-BROKEN_GUIDE = """\
-These monitors have no DAGs until their files are mended:
-
-    {problems}
-
-**Owner:** data-team
-
-**When it fails**, which it does until then: `tablewatch check`, mend the files, and wait for the next parse. This DAG
-goes away with the last broken file.
-"""
 
 
 def register(folder: Path) -> None:
@@ -107,53 +64,83 @@ def register(folder: Path) -> None:
             monitor_dags(monitor)
         except ConfigurationError as error:
             errors.append(error)
+    if any(monitor.alerts.to for monitor in monitors):
+        delivery_dag()
     if errors:
         broken_dag(errors)
 
 
 def monitor_dags(monitor: Monitor) -> None:
-    """Makes the three DAGs of one monitor. ConfigurationError, and no DAG, if a schedule names a partition twice."""
+    """Makes the four DAGs of one monitor. ConfigurationError, and no DAG, if a schedule names a partition twice."""
     nightly = day_before(monitor, monitor.schedule)
-    training = day_before(monitor, monitor.training.schedule)
-    validated = Asset(
-        name=f"{monitor.name}_validated", uri=f"tablewatch://{monitor.name}/validated", group="tablewatch"
-    )
+    weekly = day_before(monitor, monitor.training.schedule)
+    validated, to_retrain = _asset(monitor, "validated"), _asset(monitor, "to_retrain")
     _validate_dag(monitor, nightly, validated)
-    _score_dag(monitor, validated)
-    _retrain_dag(monitor, training)
+    _score_dag(monitor, validated, to_retrain)
+    _ask_retrain_dag(monitor, weekly, to_retrain)
+    _retrain_dag(monitor, to_retrain)
 
 
 def _validate_dag(monitor: Monitor, nightly: DayBeforeTimetable, validated: Asset) -> None:
     with _dag("validate", monitor, nightly):
-
-        @task(outlets=[validated], multiple_outputs=False)
+        # A backfill has a number of runs of its own, ten if nobody says otherwise, whatever `max_active_runs`.
+        @task(outlets=[validated], multiple_outputs=False, max_active_tis_per_dag=1)
         def validate(**context: Any) -> dict[str, Any]:
             from pipeline import steps
 
-            partition = partition_of(context)
-            outcome = steps.validate(monitor.name, partition)
+            partition, alerts = partition_of(context), tells_people(context)
+            outcome = steps.validate(monitor.name, partition, alerts=alerts)
+            event = context["outlet_events"][validated]
+            event.extra = {"alerts": alerts, "backfill": is_backfill(context)}
             # A run triggered by its param alone has no key of its own, and score_<m> listens for keys.
-            context["outlet_events"][validated].add_partitions(partition)
+            event.add_partitions(partition)
             return outcome.as_dict()
 
         validate()
 
 
-def _score_dag(monitor: Monitor, validated: Asset) -> None:
-    same_day = StartOfDayMapper(timezone=monitor.timezone, input_format=KEY_FORMAT, output_format=KEY_FORMAT)
-    with _dag("score", monitor, PartitionedAssetTimetable(assets=validated, default_partition_mapper=same_day)):
+def _score_dag(monitor: Monitor, validated: Asset, to_retrain: Asset) -> None:
+    with _dag("score", monitor, _same_day(monitor, validated)):
 
         @task(multiple_outputs=False)
         def score(**context: Any) -> dict[str, Any]:
             from pipeline import steps
 
-            return steps.score(monitor.name, partition_of(context)).as_dict()
+            return steps.score(monitor.name, partition_of(context), alerts=tells_people(context)).as_dict()
 
-        score()
+        @task(outlets=[to_retrain])
+        def ask_for_training(outcome: dict[str, Any], **context: Any) -> None:
+            reasons: list[str] = outcome["retrain"]
+            if not reasons:
+                raise AirflowSkipException("nothing asks for training")
+            if is_backfill(context):
+                raise AirflowSkipException("a backfill asks for no training; the next night will, if it still has to")
+            for reason in reasons:
+                log.info("%s %s asks for training: %s", monitor.name, outcome["partition"], reason)
+            _ask(context, to_retrain, reasons)
+
+        ask_for_training(score())
 
 
-def _retrain_dag(monitor: Monitor, training: DayBeforeTimetable) -> None:
-    with _dag("retrain", monitor, training):
+def _ask_retrain_dag(monitor: Monitor, weekly: DayBeforeTimetable, to_retrain: Asset) -> None:
+    with _dag("ask_retrain", monitor, weekly):
+
+        @task(outlets=[to_retrain])
+        def ask(**context: Any) -> None:
+            _ask(context, to_retrain, [f"the schedule {monitor.training.schedule!r} ({monitor.timezone})"])
+
+        ask()
+
+
+def _ask(context: Any, to_retrain: Asset, reasons: Sequence[str]) -> None:
+    """Asks retrain_<m>, which listens to the asset, for a training through the run's partition."""
+    event = context["outlet_events"][to_retrain]
+    event.extra = {"reasons": list(reasons)}
+    event.add_partitions(partition_of(context))
+
+
+def _retrain_dag(monitor: Monitor, to_retrain: Asset) -> None:
+    with _dag("retrain", monitor, _same_day(monitor, to_retrain)):
 
         @task(multiple_outputs=False)
         def train(**context: Any) -> dict[str, Any]:
@@ -161,23 +148,74 @@ def _retrain_dag(monitor: Monitor, training: DayBeforeTimetable) -> None:
 
             return steps.train(monitor.name, through=partition_of(context)).as_dict()
 
-        train()
+        trained = train()
+        if monitor.training.approval:
+            _approval(monitor, trained)
+
+
+def _approval(monitor: Monitor, trained: Any) -> None:
+    """Puts a person's word between a challenger that passed the gate and its promotion."""
+
+    @task.short_circuit
+    def to_approve(outcome: dict[str, Any]) -> str:
+        """What the person is told; nothing, which skips the rest, where there is nothing to approve."""
+        if not outcome["awaits_approval"]:
+            return ""
+        from pipeline import reports
+
+        return guides.question(outcome, reports.beside_champion(monitor.name, outcome["model_version"]))
+
+    approve = ApprovalOperator(
+        task_id="approve",
+        subject=f"{monitor.name}: is {{{{ ti.xcom_pull(task_ids='train')['model_version'] }}}} to become champion?",
+        body="{{ ti.xcom_pull(task_ids='to_approve') }}",
+        defaults=ApprovalOperator.REJECT,
+        response_timeout=guides.ANSWER_WITHIN,
+    )
+
+    @task
+    def promote(outcome: dict[str, Any], answer: dict[str, Any]) -> str:
+        from pipeline import reports
+
+        who = safe(answer["responded_by_user"]["name"], 100)
+        reason = f"trained through {outcome['partition']}, approved in Airflow by {who}"
+        return reports.promote(monitor.name, outcome["model_version"], reason=reason).version
+
+    to_approve(trained) >> approve
+    promote(trained, approve.output)
+
+
+def delivery_dag() -> None:
+    """Makes the DAG deliver_alerts: what an endpoint did not take is sent again without waiting for the next night."""
+    with _dag_of_all(
+        "deliver_alerts",
+        "Sends the alerts that are due again",
+        CronTriggerTimetable("*/5 * * * *", timezone="UTC"),
+        guides.delivery(RETRIES + 1),
+        timedelta(minutes=30),
+    ):
+
+        @task(multiple_outputs=False)
+        def deliver() -> dict[str, int]:
+            from pipeline import steps
+
+            delivered = steps.deliver()
+            for endpoint, reason in delivered.errors.items():
+                log.warning("%s did not take an alert, which stays in the outbox: %s", endpoint, reason)
+            return {"sent": delivered.sent, "failed": delivered.failed}
+
+        deliver()
 
 
 def broken_dag(errors: Sequence[ConfigurationError]) -> None:
     """Makes the DAG broken_monitors: it fails with every error, as soon as Airflow sees it and then every night."""
     problems = [line for error in errors for line in str(error).splitlines()]
-    with DAG(
-        dag_id="broken_monitors",
-        description=f"Monitors that cannot be read: {len(errors)}",
-        schedule=CronTriggerTimetable("0 2 * * *", timezone="UTC", run_immediately=True),
-        is_paused_upon_creation=False,
-        catchup=False,
-        max_active_runs=1,
-        dagrun_timeout=timedelta(minutes=10),
-        tags=["tablewatch", "broken_monitors"],
-        default_args=_task_defaults("data-team", timedelta(minutes=5)),
-        doc_md=BROKEN_GUIDE.format(problems="\n    ".join(problems)),
+    with _dag_of_all(
+        "broken_monitors",
+        f"Monitors that cannot be read: {len(errors)}",
+        CronTriggerTimetable("0 2 * * *", timezone="UTC", run_immediately=True),
+        guides.broken(problems),
+        timedelta(minutes=2),
     ):
 
         @task
@@ -187,66 +225,46 @@ def broken_dag(errors: Sequence[ConfigurationError]) -> None:
         tell()
 
 
-def partition_of(context: Mapping[str, Any]) -> str:
-    """The partition that the run is for, an ISO date. ConfigurationError if it names none, two, or something else."""
-    dag_id: str = context["dag"].dag_id
-    key: str | None = context["partition_key"]
-    asked: str | None = context["params"]["partition"]
-    if key and asked and key != asked:
-        raise ConfigurationError(f"{dag_id}: the partition key is {key!r} but the param is {asked!r}; give one")
-    partition = key or asked
-    if not partition:
-        raise ConfigurationError(
-            f"{dag_id}: the run names no partition; trigger it with a partition key, "
-            'or with the param `partition`, for example {"partition": "2013-02-03"}'
-        )
-    if not _is_iso_date(partition):
-        raise ConfigurationError(f"{dag_id}: {partition!r} is not a partition; write a date such as 2013-02-03")
-    return partition
+def _same_day(monitor: Monitor, asset: Asset) -> PartitionedAssetTimetable:
+    """Runs for each partition that is published on the asset, with its key as it is."""
+    mapper = StartOfDayMapper(timezone=monitor.timezone, input_format=KEY_FORMAT, output_format=KEY_FORMAT)
+    return PartitionedAssetTimetable(assets=asset, default_partition_mapper=mapper)
 
 
-def _is_iso_date(text: str) -> bool:
-    try:
-        return date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
-
-
-def day_before(monitor: Monitor, cron: str) -> DayBeforeTimetable:
-    """Runs at each tick of the cron text for the monitor's local day before it. ConfigurationError if a day has two.
-
-    A DAG seen for the first time waits for its next tick (`run_immediately` of zero): deploying never starts work.
-    """
-    if not ONE_TIME_OF_DAY.fullmatch(cron):
-        raise ConfigurationError(
-            f"{monitor.name}: the schedule {cron!r} comes more than once a day, and every time for the same partition, "
-            "the day before; write one minute and one hour, as in '0 2 * * *'"
-        )
-    return DayBeforeTimetable(cron, timezone=monitor.timezone, run_immediately=timedelta(0), key_format=KEY_FORMAT)
+def _asset(monitor: Monitor, what: str) -> Asset:
+    return Asset(name=f"{monitor.name}_{what}", uri=f"tablewatch://{monitor.name}/{what}", group="tablewatch")
 
 
 def _dag(kind: str, monitor: Monitor, schedule: BaseTimetable | DayBeforeTimetable) -> DAG:
-    words = {
-        "name": monitor.name,
-        "description": monitor.description,
-        "owner": monitor.owner,
-        "timezone": monitor.timezone,
-        "schedule": monitor.schedule,
-        "training_schedule": monitor.training.schedule,
-        "tries": RETRIES + 1,
-    }
-    summary, runs, command = (texts[kind].format(**words) for texts in (SUMMARY, RUNS, COMMAND))
+    timeout = timedelta(hours=HOURS[kind])
+    waits = guides.ANSWER_WITHIN if kind == "retrain" and monitor.training.approval else timedelta(0)
     return DAG(
         dag_id=f"{kind}_{monitor.name}",
-        description=summary,
+        description=guides.summary(kind, monitor),
         schedule=schedule,
         catchup=False,
         max_active_runs=1,
-        dagrun_timeout=(RETRIES + 1) * TIMEOUTS[kind],
+        dagrun_timeout=(RETRIES + 1) * timeout + waits,
         tags=["tablewatch", monitor.name],
-        params={"partition": _partition_param()},
-        default_args=_task_defaults(monitor.owner, TIMEOUTS[kind]),
-        doc_md=GUIDE.format(summary=summary, runs=runs, command=command, **words),
+        params=_params(kind),
+        default_args=_task_defaults(monitor.owner, timeout),
+        doc_md=guides.guide(kind, monitor, RETRIES + 1),
+    )
+
+
+def _dag_of_all(dag_id: str, description: str, schedule: BaseTimetable, doc_md: str, timeout: timedelta) -> DAG:
+    """A DAG that belongs to no monitor. It starts unpaused: nobody would think of it."""
+    return DAG(
+        dag_id=dag_id,
+        description=description,
+        schedule=schedule,
+        is_paused_upon_creation=False,
+        catchup=False,
+        max_active_runs=1,
+        dagrun_timeout=(RETRIES + 1) * timeout,
+        tags=["tablewatch", dag_id],
+        default_args=_task_defaults("data-team", timeout),
+        doc_md=doc_md,
     )
 
 
@@ -261,14 +279,21 @@ def _task_defaults(owner: str, timeout: timedelta) -> dict[str, Any]:
     }
 
 
-def _partition_param() -> Param:
-    return Param(
+def _params(kind: str) -> dict[str, Param]:
+    partition = Param(
         None,
         type=["null", "string"],
         format="date",
         title="Partition",
         description="The partition to work on, an ISO date. Leave it empty when the run has a partition key.",
     )
+    alerts = Param(
+        None,
+        type=["null", "boolean"],
+        title="Alerts",
+        description="Whether people are told of what the run finds. Left empty they are, but not of a backfill.",
+    )
+    return {"partition": partition} | ({"alerts": alerts} if kind in ("validate", "score") else {})
 
 
 register(Settings().monitors)

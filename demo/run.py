@@ -202,12 +202,12 @@ def run_dag(dag: DAG, partition: str, say: Say) -> dict[str, int]:
     started = time.monotonic()
     reasons = _end_early(dag)
     dag_run = dag.test(run_conf={"partition": partition})
-    (instance,) = dag_run.get_task_instances()
-    outcome: dict[str, Any] = instance.xcom_pull(task_ids=instance.task_id) or {}
+    (step,) = dag.roots
+    outcome: dict[str, Any] = dag_run.get_task_instance(step.task_id).xcom_pull(task_ids=step.task_id) or {}
     say(_ending(dag_run.state, started, outcome.get("message", "")))
     if dag_run.state != "success":
         raise FailedMachinery(f"{dag.dag_id} failed: {'; '.join(reasons) or dag_run.state}")
-    if instance.task_id != "score":  # which checks again what is validated already
+    if step.task_id != "score":  # which checks again what is validated already
         for warning in outcome["warnings"]:
             say(f"  warning: {warning}")
     counts: dict[str, int] = outcome["counts"]

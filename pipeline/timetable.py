@@ -6,17 +6,25 @@ text comes every day: a weekly retraining would name the day a week ago, a Tuesd
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from airflow.plugins_manager import AirflowPlugin
 from airflow.timetables.trigger import CronPartitionTimetable
 
+from pipeline.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
     from airflow.timetables.base import DagRunInfo, TimeRestriction
+
+    from pipeline.monitor import Monitor
+
+KEY_FORMAT = "%Y-%m-%d"
+ONE_TIME_OF_DAY = re.compile(r"\d+ +\d+ .*")
 
 
 class DayBeforeTimetable(CronPartitionTimetable):
@@ -46,6 +54,19 @@ class DayBeforeTimetable(CronPartitionTimetable):
         return info._replace(
             partition_date=self.localize_partition_datetime(day), partition_key=day.strftime(self._key_format)
         )
+
+
+def day_before(monitor: Monitor, cron: str) -> DayBeforeTimetable:
+    """Runs at each tick of the cron text for the monitor's local day before it. ConfigurationError if a day has two.
+
+    A DAG seen for the first time waits for its next tick (`run_immediately` of zero): deploying never starts work.
+    """
+    if not ONE_TIME_OF_DAY.fullmatch(cron):
+        raise ConfigurationError(
+            f"{monitor.name}: the schedule {cron!r} comes more than once a day, and every time for the same partition, "
+            "the day before; write one minute and one hour, as in '0 2 * * *'"
+        )
+    return DayBeforeTimetable(cron, timezone=monitor.timezone, run_immediately=timedelta(0), key_format=KEY_FORMAT)
 
 
 class DayBeforePlugin(AirflowPlugin):

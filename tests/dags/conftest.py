@@ -97,11 +97,15 @@ def database() -> None:
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> FakeSteps:
-    """The steps that the DAGs call in this test."""
+    """The steps that the DAGs call in this test, and the reports."""
     fake = FakeSteps()
-    module = types.ModuleType("pipeline.steps")
-    for name in ("validate", "score", "train"):
-        setattr(module, name, getattr(fake, name))
-    monkeypatch.setitem(sys.modules, "pipeline.steps", module)
-    monkeypatch.setattr(pipeline, "steps", module, raising=False)
+    for package, names in (
+        ("steps", ("validate", "score", "train", "deliver")),
+        ("reports", ("promote", "beside_champion")),
+    ):
+        module = types.ModuleType(f"pipeline.{package}")
+        for name in names:
+            setattr(module, name, getattr(fake, name))
+        monkeypatch.setitem(sys.modules, f"pipeline.{package}", module)
+        monkeypatch.setattr(pipeline, package, module, raising=False)
     return fake

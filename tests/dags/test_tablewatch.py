@@ -18,34 +18,35 @@ from flights_monitor import MONITOR
 from pipeline.errors import ConfigurationError, CorruptBundle, EmptyPartition, FailedMachinery, RefusedData
 
 BROKEN = "primry_key: [flight_id]\n"
+TELLS = "alerts: {to: [ops]}\n"
+APPROVED = "training: {approval: true}\n"
 
-
+KINDS = ("validate", "score", "ask_retrain", "retrain")
 HEAVY = ("tensorflow", "keras", "great_expectations", "pandas", "ibis")
 
 
 # --- what is made ---------------------------------------------------------------------------------------------------
 
 
-def test_each_monitor_has_three_dags(parse: Callable[..., Any]) -> None:
+def test_each_monitor_has_four_dags(parse: Callable[..., Any]) -> None:
     bag = parse(flights=MONITOR, taxis=MONITOR)
-    assert set(bag.dags) == {
-        f"{kind}_{name}" for kind in ("validate", "score", "retrain") for name in ("flights", "taxis")
-    }
+    assert set(bag.dags) == {f"{kind}_{name}" for kind in KINDS for name in ("flights", "taxis")}
 
 
 def test_every_dag_keeps_the_house_rules(parse: Callable[..., Any]) -> None:
-    bag = parse(flights=MONITOR, taxis=MONITOR, broken=BROKEN)
-    assert len(bag.dags) == 7
+    bag = parse(flights=MONITOR + TELLS, taxis=MONITOR + APPROVED, broken=BROKEN)
+    assert len(bag.dags) == 10
+    of_all = {"broken_monitors", "deliver_alerts"}
     for dag in bag.dags.values():
-        name = dag.dag_id.partition("_")[2]
-        assert dag.tags >= {"tablewatch"} and (name in dag.tags or dag.dag_id in dag.tags)
+        name = dag.dag_id if dag.dag_id in of_all else dag.dag_id.rpartition("_")[2]
+        assert dag.tags == {"tablewatch", name}
         assert dag.max_active_runs == 1
         assert dag.catchup is False
         assert dag.start_date is None, "with a start date an unpaused DAG would start work at once"
         for words in ("**Owner:**", "**When it fails**", "`tablewatch check`"):
             assert words in dag.doc_md
         for task in dag.tasks:
-            assert task.owner == ("data-team" if dag.dag_id == "broken_monitors" else "planes")
+            assert task.owner == ("data-team" if dag.dag_id in of_all else "planes")
             assert task.retries == 3 and task.retry_policy is not None
             assert task.retry_exponential_backoff > 1
             assert dt.timedelta(0) < task.execution_timeout < dag.dagrun_timeout
@@ -55,6 +56,7 @@ def test_a_dag_tells_the_commands_that_do_the_same(flights: dict[str, Any]) -> N
     assert "tablewatch validate flights --partition" in flights["validate_flights"].doc_md
     assert "tablewatch score flights --partition" in flights["score_flights"].doc_md
     assert "tablewatch train flights --through" in flights["retrain_flights"].doc_md
+    assert "tablewatch train flights --through" in flights["ask_retrain_flights"].doc_md
     assert all("Flights that left New York" in dag.doc_md for dag in flights.values())
 
 
@@ -65,7 +67,7 @@ def test_a_dag_tells_the_commands_that_do_the_same(flights: dict[str, Any]) -> N
 )
 def test_a_broken_monitor_is_told_and_hides_no_other(parse: Callable[..., Any], text: str) -> None:
     bag = parse(flights=MONITOR, taxis=text)
-    assert set(bag.dags) == {"validate_flights", "score_flights", "retrain_flights", "broken_monitors"}
+    assert set(bag.dags) == {*(f"{kind}_flights" for kind in KINDS), "broken_monitors"}
     assert not bag.import_errors, "an import error makes Airflow drop every DAG of the file"
     broken = bag.dags["broken_monitors"]
     assert "taxis" in broken.doc_md
@@ -106,7 +108,7 @@ print("RESULT", json.dumps([len(bag.dags), heavy, of_monitors]))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     dags, heavy, opened = json.loads(done.stdout.split("RESULT ")[1])
-    assert dags == 300
+    assert dags == 400
     assert heavy == []
     assert opened == {str(path): 1 for path in folder.iterdir()}
 

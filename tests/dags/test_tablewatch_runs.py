@@ -2,43 +2,28 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import signal
 from typing import Any
 
 import pytest
-from fake_steps import FakeSteps
+from airflow_runs import step, without_delay
+from fake_steps import VERSION, FakeSteps
 
 from pipeline.errors import FailedMachinery, RefusedData
-
-
-def _test(dag: Any, partition: str | None) -> Any:
-    """One run of the DAG in this process. Its task instance."""
-    on_term = signal.getsignal(signal.SIGTERM)
-    try:
-        run = dag.test(run_conf={"partition": partition} if partition else None)
-    finally:
-        signal.signal(signal.SIGTERM, on_term)  # dag.test leaves one behind that does nothing
-    (instance,) = run.get_task_instances()
-    assert run.state == instance.state
-    return instance
-
-
-def _without_delay(dag: Any) -> Any:
-    for task in dag.tasks:
-        task.retry_delay, task.retry_exponential_backoff = dt.timedelta(0), 0
-    return dag
 
 
 @pytest.mark.slow
 def test_p30_the_partition_reaches_each_step(database: None, flights: dict[str, Any], steps: FakeSteps) -> None:
     for kind in ("validate", "score", "retrain"):
-        instance = _test(flights[f"{kind}_flights"], "2013-02-03")
+        instance = step(flights[f"{kind}_flights"], partition="2013-02-03")
         assert instance.xcom_pull(task_ids=instance.task_id) == {
             "kind": instance.task_id,
             "monitor": "flights",
             "partition": "2013-02-03",
             "counts": {"flagged": 7},
+            "model_version": VERSION,
+            "message": "trained",
+            "retrain": [],
+            "awaits_approval": False,
         }
     assert steps.calls == [(kind, "flights", "2013-02-03") for kind in ("validate", "score", "train")]
 
@@ -58,7 +43,7 @@ def test_p30_the_key_of_the_run_reaches_the_step(
         return run
 
     monkeypatch.setattr(dagrun, "get_or_create_dagrun", make_with_key)
-    assert _test(flights["score_flights"], None).state == "success"
+    assert step(flights["score_flights"]).state == "success"
     assert steps.calls == [("score", "flights", "2013-02-04")]
 
 
@@ -68,7 +53,7 @@ def test_p30_validation_publishes_its_partition(database: None, flights: dict[st
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
-    instance = _test(flights["validate_flights"], "2013-02-05")
+    instance = step(flights["validate_flights"], partition="2013-02-05")
     with create_session() as session:
         events = session.scalars(select(AssetEvent).where(AssetEvent.source_run_id == instance.run_id)).all()
         queued = session.scalars(select(AssetPartitionDagRun).where(AssetPartitionDagRun.partition_key == "2013-02-05"))
@@ -79,7 +64,7 @@ def test_p30_validation_publishes_its_partition(database: None, flights: dict[st
 @pytest.mark.slow
 def test_p30_a_run_that_names_no_partition_fails(database: None, flights: dict[str, Any], steps: FakeSteps) -> None:
     for dag in flights.values():
-        assert _test(_without_delay(dag), None).state == "failed"
+        assert step(without_delay(dag)).state == "failed"
     assert steps.calls == []
 
 
@@ -92,7 +77,7 @@ def test_refused_data_fail_at_once_and_publish_nothing(
     from sqlalchemy import select
 
     steps.errors = [RefusedData("flights 2013-02-06: column 'dep_delay' is missing")]
-    instance = _test(_without_delay(flights["validate_flights"]), "2013-02-06")
+    instance = step(without_delay(flights["validate_flights"]), partition="2013-02-06")
     assert (instance.state, instance.try_number) == ("failed", 1)
     assert len(steps.calls) == 1
     with create_session() as session:
@@ -102,7 +87,7 @@ def test_refused_data_fail_at_once_and_publish_nothing(
 @pytest.mark.slow
 def test_failed_machinery_is_tried_again(database: None, flights: dict[str, Any], steps: FakeSteps) -> None:
     steps.errors = [FailedMachinery("flights 2013-02-03: no answer"), ConnectionError()]
-    instance = _test(_without_delay(flights["score_flights"]), "2013-02-03")
+    instance = step(without_delay(flights["score_flights"]), partition="2013-02-03")
     assert (instance.state, instance.try_number) == ("success", 3)
     assert steps.calls == [("score", "flights", "2013-02-03")] * 3
 
@@ -110,6 +95,6 @@ def test_failed_machinery_is_tried_again(database: None, flights: dict[str, Any]
 @pytest.mark.slow
 def test_machinery_that_stays_down_fails_in_the_end(database: None, flights: dict[str, Any], steps: FakeSteps) -> None:
     steps.errors = [FailedMachinery("down")] * 9
-    instance = _test(_without_delay(flights["retrain_flights"]), "2013-02-03")
+    instance = step(without_delay(flights["retrain_flights"]), partition="2013-02-03")
     assert (instance.state, instance.try_number) == ("failed", 4)
     assert len(steps.calls) == 4

@@ -82,7 +82,7 @@ def test_p30_a_schedule_need_not_come_every_day(parse: Callable[..., Any], sched
 
 
 def test_p30_retraining_is_through_the_day_that_has_just_ended(flights: dict[str, Any]) -> None:
-    sunday, key = next(_scheduled(flights["retrain_flights"], dt.datetime(2026, 11, 20, tzinfo=dt.UTC), 1))
+    sunday, key = next(_scheduled(flights["ask_retrain_flights"], dt.datetime(2026, 11, 20, tzinfo=dt.UTC), 1))
     assert sunday == dt.datetime(2026, 11, 22, 3, tzinfo=dt.UTC)
     assert key == "2026-11-21"
 
@@ -124,11 +124,21 @@ def test_a_new_dag_waits_for_its_next_tick(flights: dict[str, Any]) -> None:
     assert info.run_after == dt.datetime(2026, 11, 21, 1, tzinfo=dt.UTC)
 
 
-def test_p30_scoring_follows_validation_with_the_same_key(flights: dict[str, Any]) -> None:
-    (outlet,) = flights["validate_flights"].task_dict["validate"].outlets
-    timetable = _as_the_scheduler_has_it(flights["score_flights"])
+@pytest.mark.parametrize(
+    ("speaks", "task", "listens", "uri"),
+    [
+        ("validate", "validate", "score", "tablewatch://flights/validated"),
+        ("score", "ask_for_training", "retrain", "tablewatch://flights/to_retrain"),
+        ("ask_retrain", "ask", "retrain", "tablewatch://flights/to_retrain"),
+    ],
+)
+def test_p30_what_follows_has_the_same_key(
+    flights: dict[str, Any], speaks: str, task: str, listens: str, uri: str
+) -> None:
+    (outlet,) = flights[f"{speaks}_flights"].task_dict[task].outlets
+    timetable = _as_the_scheduler_has_it(flights[f"{listens}_flights"])
     (heard,) = [asset.uri for _, asset in timetable.asset_condition.iter_assets()]
-    assert heard == outlet.uri == "tablewatch://flights/validated"
+    assert heard == outlet.uri == uri
     mapper = timetable.get_partition_mapper(name=outlet.name, uri=outlet.uri)
     assert mapper.to_downstream("2013-02-03") == "2013-02-03"
     assert mapper.to_partition_date("2013-02-03") == dt.datetime(2013, 2, 3, tzinfo=ZoneInfo("Europe/Zurich"))

@@ -84,7 +84,7 @@ def test_a_missed_record_is_not_hidden(results: run.Results) -> None:
 
 @dataclass
 class FakeDag:
-    """A DAG of one task whose run ends as it is told."""
+    """A DAG whose run ends as it is told, with the outcome of its first task."""
 
     dag_id: str
     outcome: dict[str, Any] | None
@@ -92,14 +92,17 @@ class FakeDag:
     asked: list[Any] = field(default_factory=list)
     tasks: list[Any] = field(default_factory=lambda: [SimpleNamespace()])
 
+    @property
+    def roots(self) -> list[Any]:
+        return [SimpleNamespace(task_id=self.dag_id.split("_")[0])]
+
     def test(self, run_conf: dict[str, str]) -> Any:
         self.asked.append(run_conf)
         if self.error:
             for callback in self.tasks[0].on_failure_callback:
                 callback({"exception": self.error})
-        instance = SimpleNamespace(task_id=self.dag_id.split("_")[0], xcom_pull=lambda task_ids: self.outcome)
-        state = "failed" if self.error else "success"
-        return SimpleNamespace(state=state, get_task_instances=lambda: [instance])
+        instances = {self.roots[0].task_id: SimpleNamespace(xcom_pull=lambda task_ids: self.outcome)}
+        return SimpleNamespace(state="failed" if self.error else "success", get_task_instance=instances.get)
 
 
 def _outcome(**counts: int) -> dict[str, Any]:
