@@ -8,7 +8,6 @@ from typing import Any
 from pipeline.errors import ConfigurationError
 from pipeline.monitor import Monitor
 from pipeline.monitor_file import nearest
-from pipeline.records import as_text, hidden_text, is_hidden
 from pipeline.steps.house import House
 
 
@@ -43,6 +42,8 @@ def not_found(house: House, name: str, key: str, partition: str | None) -> Confi
 
 
 def _key_text(monitor: Monitor, column: str, value: Any) -> str | None:
+    from pipeline.records import as_text, hidden_text, is_hidden
+
     text = as_text(value)
     if text is None or column not in monitor.columns.sensitive or is_hidden(text):
         return text

@@ -62,8 +62,8 @@ def label(
     """Say of a flagged or quarantined record that it is `confirmed` or `expected`, or take that back (`withdrawn`).
 
     `key` is the record key as `anomalies` shows it; the partition need not be said where only one has such a record.
-    `expected` mutes the record's pattern for `days`: the segment of its incident, or where that has none just the
-    record's own values in the columns that lead it. Nothing else changes before the next training. Raises
+    `expected` mutes the record's pattern for `days`: the segment it shares with others, or where there is none just its
+    own values in the columns that lead it. Nothing else changes before the next training. Raises
     ConfigurationError for a record that is neither flagged nor quarantined, nor labelled, or is so in many partitions.
     """
     house = House(settings)
@@ -89,7 +89,7 @@ def mute(
     """Tell nobody of an incident's pattern for `days`; one that is muted already stays so until the later end.
 
     Of a single record only its own values in the columns that lead it are muted. Raises ConfigurationError when there
-    is no such incident, or nothing narrow to tell the record by.
+    is no such incident, or nothing narrow to tell its records by.
     """
     house = House(settings)
     house.monitor(name)
@@ -103,11 +103,12 @@ def mute(
     columns, segment = incident.columns, incident.segment
     if incident.kind == "single":
         columns, segment = _own_values(_record_of(house, name, incident))
-        if not segment:
-            raise ConfigurationError(
-                f"{name} {incident.partition}: the columns of incident {incident_id} are null, which tells its record "
-                "from no other; label it expected instead, and train again"
-            )
+    # A suppression without a segment is that of a table that changed.
+    if not segment and incident.kind != "partition":
+        raise ConfigurationError(
+            f"{name} {incident.partition}: nothing narrower than whole columns tells the records of incident "
+            f"{incident_id} from others; label them expected and train again: tablewatch label {name} KEY expected"
+        )
     return house.store.open_suppression(name, incident_id, incident.summary, columns, segment, note, author, until)
 
 
@@ -186,18 +187,21 @@ def _mute_pattern(
     incident = next(iter(house.store.incidents(name, partition, incident_id=found.incident_id)), None)
     if incident is None:
         return ()
-    # One record is no reason to mute a whole column.
-    columns, segment = (incident.columns, incident.segment) if incident.segment else _own_values(found)
-    if not segment:
+    # One record is no reason to mute a whole column, nor all its nulls.
+    shared = incident.kind == "pattern" and incident.segment
+    if not shared and all(value is None for _, value in found.leading):
         return ()
+    columns, segment = (incident.columns, incident.segment) if shared else _own_values(found)
     summary = incident.summary
     return (house.store.open_suppression(name, found.incident_id, summary, columns, segment, note, author, until),)
 
 
 def _own_values(found: _Found) -> tuple[tuple[str, ...], tuple[Condition, ...]]:
     """The columns that lead a record, and the segment of the records with its values in them."""
+    from pipeline.incidents.population import NULL
+
     columns = tuple(dict.fromkeys(column for column, _ in found.leading))
-    return columns, tuple(Condition(column, value) for column, value in found.leading if value is not None)
+    return columns, tuple(Condition(column, NULL if value is None else value) for column, value in found.leading)
 
 
 def _record_of(house: House, name: str, incident: StoredIncident) -> _Found:

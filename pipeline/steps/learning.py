@@ -8,13 +8,13 @@ from pipeline.errors import CorruptBundle, RefusedData
 from pipeline.monitor import Monitor
 from pipeline.settings import Settings
 from pipeline.steps.house import House, Outcome, Progress, run_row
-from pipeline.steps.labelled import WindowLabels
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from pipeline.detector import Detector
     from pipeline.source import Source
+    from pipeline.steps.labelled import WindowLabels
     from pipeline.store import ModelVersion
     from pipeline.training import Challenger
     from pipeline.validation import Suite
@@ -35,6 +35,7 @@ def train(
     then stays as it is.
     """
     from pipeline import training
+    from pipeline.steps.labelled import WindowLabels
 
     house = House(settings)
     monitor = house.monitor(name)
@@ -123,6 +124,7 @@ def _accepted_window(
     import pyarrow as pa
 
     from pipeline import training
+    from pipeline.steps.labelled import WindowLabels
     from pipeline.validation import KeyCensus, RecordCheck, learn, unique_columns
 
     names = [n for n in source.schema(list(partitions)).names if n not in monitor.columns.exclude]

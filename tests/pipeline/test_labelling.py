@@ -12,6 +12,8 @@ from small_house import MONITOR, SmallHouse, anomaly, broken
 
 from pipeline import reports, steps
 from pipeline.errors import ConfigurationError
+from pipeline.incidents.continuing import suppressing
+from pipeline.incidents.findings import of_anomaly
 from pipeline.records import hidden_text
 from pipeline.results import Anomaly, Condition, Contribution, Incident
 
@@ -32,7 +34,10 @@ PATTERN = Incident(
     expected="151",
     first_partition=NIGHT,
 )
-SINGLE = replace(PATTERN, incident_id="c3", kind="single", segment=(), flagged=1, segment_records=None, lift=None)
+ITS_VALUE = (Condition("air_time", "9060"),)
+SINGLE = replace(
+    PATTERN, incident_id="c3", kind="single", segment=ITS_VALUE, flagged=1, segment_records=None, lift=None
+)
 WIDE = replace(PATTERN, incident_id="e5", segment=())
 OWN_VALUES = (Condition("air_time", "9060"), Condition("carrier", "ZZ"))
 
@@ -98,15 +103,31 @@ def test_a_record_alone_mutes_only_its_own_values(house: SmallHouse) -> None:
 def test_one_record_of_a_pattern_without_a_segment_does_not_mute_a_whole_column(house: SmallHouse) -> None:
     (muted,) = steps.label("nights", "4", "expected").suppressions
     assert (muted.columns, muted.segment) == (("air_time", "carrier"), OWN_VALUES)
-    whole = steps.mute("nights", "e5")
-    assert (whole.columns, whole.segment) == (("air_time",), ()), "who names the incident means the column"
+    with pytest.raises(
+        ConfigurationError, match="nothing narrower than whole columns tells the records of incident e5"
+    ):
+        steps.mute("nights", "e5")
 
 
-def test_a_null_tells_a_record_from_no_other_so_nothing_is_muted(house: SmallHouse) -> None:
+def test_a_null_tells_a_record_from_no_other_so_its_label_mutes_nothing(house: SmallHouse) -> None:
     done = steps.label("nights", "5", "expected")
     assert done.suppressions == () and "nothing is muted" in done.message
-    with pytest.raises(ConfigurationError, match="nights 2013-02-01: the columns of incident f6 are null"):
-        steps.mute("nights", "f6")
+    assert steps.mute("nights", "f6").segment == (Condition("air_time", "null"),), "who names the incident means them"
+
+
+def test_what_is_muted_is_what_incidents_of_later_nights_are_held_against(house: SmallHouse) -> None:
+    steps.label("nights", "3", "expected")
+    standing = house.store.suppressions("nights", house.store.clock())
+    same, other = of_anomaly(anomaly("99")), of_anomaly(replace(anomaly("98"), record={"air_time": 1, "carrier": "ZZ"}))
+    assert suppressing("single", [same], standing) == standing[0].suppression_id
+    assert suppressing("single", [other], standing) is None and suppressing("partition", [other], standing) is None
+
+
+def test_a_table_that_changed_is_muted_as_a_whole(house: SmallHouse) -> None:
+    house.score(NEXT, incidents=[replace(WIDE, kind="partition", incident_id="h8")])
+    assert steps.mute("nights", "h8").segment == ()
+    standing = house.store.suppressions("nights", house.store.clock())
+    assert suppressing("partition", [], standing) and not suppressing("single", [of_anomaly(anomaly("1"))], standing)
 
 
 def test_a_quarantined_record_is_labelled_too(house: SmallHouse) -> None:
