@@ -1,1 +1,1 @@
-"""The team's screen: reads the store's views."""
+"""The team's screen: reads the store's views, and writes through the same steps as the CLI."""
