@@ -25,8 +25,8 @@ Chart = Any
 
 def rate_by_night(rows: Iterable[Row], height: int = 220, axis: bool = True) -> Chart:
     """The flagged rate of each partition and the rate that was asked for; rows of `partition`, `flagged`, `asked`."""
-    points = [{**row, "night": f"{row['partition']}T00:00:00"} for row in rows]
-    night = alt.X("night:T", title=None, axis=alt.Axis(format="%d %b", labelOverlap=True, tickCount=5))
+    points = list(rows)
+    night = _night()
     rate = alt.Axis(format=".2~%", tickCount=4 if axis else 2)
     told = [
         alt.Tooltip("partition:N", title="partition"),
@@ -57,7 +57,8 @@ def observed_expected(rows: Sequence[Row]) -> Chart:
     """One column of some records; rows of `record`, `observed` and `expected`, texts or None."""
     rows = rows[:MOST_RECORDS]
     numbers = [_number(row["observed"]) for row in rows if row["observed"] is not None]
-    if numbers and sum(number is not None for number in numbers) > 0.8 * len(numbers):
+    one = len({row["observed"] for row in rows}) == 1 and len(rows) > 1
+    if not one and numbers and sum(number is not None for number in numbers) > 0.8 * len(numbers):
         return _on_a_scale(rows)
     return _counted(rows)
 
@@ -167,7 +168,8 @@ def grid(rows: Sequence[Row], value: str, most: float) -> Chart:
     for each in cells:
         worst[each["name"]] = max(worst.get(each["name"], 0.0), each["value"])
     order = sorted(worst, key=lambda name: -worst[name])
-    scale = alt.Scale(scheme="oranges", domain=[0, most], clamp=True)
+    # Opacity, unlike a scheme of colours, begins at the ground of either theme.
+    scale = alt.Scale(domain=[0, most], range=[0.03, 1], clamp=True)
     told = [
         alt.Tooltip("partition:N", title="partition"),
         alt.Tooltip("name:N", title="column"),
@@ -175,11 +177,11 @@ def grid(rows: Sequence[Row], value: str, most: float) -> Chart:
     ]
     return (
         alt.Chart({"values": cells})
-        .mark_rect(stroke=GREY, strokeWidth=0.3)
+        .mark_rect(color=ORANGE, stroke=GREY, strokeWidth=0.3, strokeOpacity=1)
         .encode(
-            x=alt.X("partition:O", title=None, axis=alt.Axis(labelAngle=-45, labelOverlap=True)),
+            x=_night(),
             y=alt.Y("name:N", sort=order, title=None, axis=alt.Axis(labelLimit=160)),
-            color=alt.Color("value:Q", title=value, scale=scale, legend=alt.Legend(orient="top", gradientLength=120)),
+            opacity=alt.Opacity("value:Q", title=value, scale=scale, legend=alt.Legend(orient="top", tickCount=3)),
             tooltip=told,
         )
         .properties(height=alt.Step(20))
@@ -200,14 +202,19 @@ def stacked(rows: Sequence[Row], kinds: Sequence[str], value: str, colours: Sequ
         alt.Chart({"values": shown})
         .mark_bar()
         .encode(
-            x=alt.X("partition:O", title=None, axis=alt.Axis(labelAngle=-45, labelOverlap=True)),
+            x=_night(),
             y=alt.Y("sum(value):Q", title=value, axis=alt.Axis(tickMinStep=1, format="~s")),
             color=alt.Color("what:N", scale=scale, legend=_legend(columns=1)),
             order=alt.Order("order:Q"),
             tooltip=told,
         )
-        .properties(height=240)
+        .properties(height=260)
     )
+
+
+def _night() -> alt.X:
+    axis = alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=8)
+    return alt.X("partition:O", title=None, axis=axis)
 
 
 def _which() -> alt.Color:

@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard import address, charts, data, export, forms, frame, markup, words
 from dashboard.markup import badge
 from pipeline.incidents.words import conditions_in_words
+from pipeline.plain import some
 from pipeline.results import Condition
 
 CHARTS = 3
@@ -41,6 +42,7 @@ def _night(monitor: str, partition: str, found: list[dict[str, Any]]) -> None:
     for each in found:
         if asked in (None, "all", each["severity"]):
             words.incident_line(each, badge(each["severity"]))
+    address.link("record", "All records of this night →", monitor=monitor, partition=partition)
     rows = words.record_rows(data.flagged(monitor, partition), data.quarantined(monitor, partition), {}, {})
     export.button(rows, f"{monitor}-{partition}.csv", "All flagged and quarantined records as CSV")
 
@@ -67,10 +69,9 @@ def _incident(incident: dict[str, Any]) -> None:
 def _facts(incident: dict[str, Any]) -> None:
     night = next((row for row in data.nights(incident["monitor"]) if row["partition"] == incident["partition"]), None)
     records = words.records_of(incident)
-    facts = [
-        f"{records:,} records"
-        + (f", {incident['quarantined']:,} of them quarantined" if incident["quarantined"] else "")
-    ]
+    quarantined = incident["quarantined"]
+    told = "" if not quarantined else f", {'all' if quarantined == records else f'{quarantined:,} of them'} quarantined"
+    facts = [f"{some(records, 'record')}{told}"]
     if night and night["records_read"]:
         facts.append(f"{markup.percent(records / night['records_read'])} of the night's {night['records_read']:,}")
     if incident["segment"] and incident["kind"] == "pattern":
