@@ -11,6 +11,7 @@ from pipeline import reports
 from pipeline.errors import ConfigurationError, CorruptBundle
 from pipeline.reports import health
 from pipeline.results import Contribution, Reason
+from pipeline.store import TrainedModel
 
 
 @pytest.fixture
@@ -174,6 +175,33 @@ def test_promote_and_rollback(house: SmallHouse) -> None:
     assert (promoted.version, promoted.promotion_reason) == (second, "promoted by hand")
     with pytest.raises(ConfigurationError, match=f"known versions are .*{first}"):
         reports.promote("nights", "2013-02-02-00000000")
+
+
+def test_a_challenger_is_shown_beside_the_champion(house: SmallHouse) -> None:
+    champion = house.train(0)
+    known = house.store.champion("nights")
+    assert known is not None
+    measured = {"model": {"auc_roc": 0.91688, "caught": 0.845, "flagged": 12}, "held_out": 1000}
+    told = {name: getattr(known, name) for name in TrainedModel.__dataclass_fields__}
+    told |= {"version": "2013-02-03-3f9d1c07", "window_last": "2013-02-03", "window_records": 1200}
+    measured |= {"champion": {"flagged": 15}}  # which a small window does not measure on canaries
+    house.store.add_model_version(TrainedModel(**told | {"metrics": {"canaries": measured}}))
+    assert reports.beside_champion("nights", "2013-02-03-3f9d1c07").splitlines() == [
+        f"| | 2013-02-03-3f9d1c07 | {champion}, the champion |",
+        "| --- | --- | --- |",
+        "| trained on | 2013-02-01 to 2013-02-03 | 2013-02-01 to 2013-02-02 |",
+        "| records | 1,200 | 80 |",
+        "| told canaries from normal records (AUC-ROC) | 0.917 | not measured |",
+        "| canaries caught | 84% | not measured |",
+        "| flagged of 1,000 untouched records | 12 | 15 |",
+    ]
+    with pytest.raises(ConfigurationError, match="no model version '2013-02-03-00000000'"):
+        reports.beside_champion("nights", "2013-02-03-00000000")
+
+
+def test_a_promotion_keeps_its_reason(house: SmallHouse) -> None:
+    first, _ = house.train(0), house.train(1)
+    assert reports.promote("nights", first, reason="approved by Anna").promotion_reason == "approved by Anna"
 
 
 def test_the_figures_of_canaries_are_said_in_words() -> None:
