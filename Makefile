@@ -10,7 +10,7 @@ PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13 3,$(shell command -v python$(v)
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help setup demo ui test test-fast lint format schema promises postgres bench bench-detection soak clean
+.PHONY: help setup demo ui dashboard test test-fast lint format schema promises postgres chromium bench bench-detection soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -31,7 +31,10 @@ demo: setup ## The main job on real data: train on 28 nights of flights, score t
 ui: setup ## Airflow with the demo's DAGs on http://127.0.0.1:8080; Ctrl-C ends it
 	$(RUN) python -m demo.ui
 
-test: setup ## All tests; those that need PostgreSQL are skipped where it is not installed (see `make postgres`)
+dashboard: setup ## What was found, on http://127.0.0.1:8501; Ctrl-C ends it
+	$(RUN) tablewatch dashboard
+
+test: setup ## All tests; those that need PostgreSQL or Chromium are skipped where it is not installed (see below)
 	$(RUN) pytest -n 2 --dist loadfile
 
 test-fast: setup ## The tests that take no more than a few seconds each
@@ -55,6 +58,9 @@ promises: setup ## List in docs/promises.md the tests that keep each promise
 
 postgres: ## Install PostgreSQL's server programs (Debian, root) for the tests that need a real one
 	command -v apt-get && apt-get install --yes --no-install-recommends postgresql
+
+chromium: ## Install Chromium (Debian, root) for the tests that look at the dashboard
+	command -v apt-get && apt-get install --yes --no-install-recommends chromium
 
 bench: setup ## How well the detector finds planted errors in real flights
 	$(RUN) python benchmarks/planted.py

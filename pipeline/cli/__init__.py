@@ -9,6 +9,7 @@ import typer
 from pipeline.cli.alerting import alerts
 from pipeline.cli.backtesting import backtest
 from pipeline.cli.codes import encode, synth
+from pipeline.cli.dashboard import dashboard
 from pipeline.cli.errors import told
 from pipeline.cli.labelling import incidents, label, labels, mute, suppressions, unmute
 from pipeline.cli.reading import anomalies, check, doctor, explain, models, partitions
@@ -48,6 +49,7 @@ for command in (
     rollback,
     encode,
     synth,
+    dashboard,
     doctor,
 ):
     app.command()(told(command))
