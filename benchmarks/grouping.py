@@ -30,7 +30,7 @@ from benchmarks.environment import environment
 from demo import planting, warehouse
 
 TRAINED_THROUGH = "2013-01-28"
-NIGHTS = ("2013-01-29", "2013-01-30", "2013-02-01", "2013-02-02", "2013-02-03", "2013-02-04")
+NIGHTS = ("2013-01-29", "2013-01-30", "2013-02-02", "2013-02-03", "2013-02-04", "2013-02-05")
 PATTERNS = 3
 SIZE = 30
 FEWEST = 12

@@ -21,7 +21,7 @@ from pipeline.incidents.segments import FEWEST, Segment, best_segment
 from pipeline.monitor import Kind
 from pipeline.results import Condition
 
-SURE = float(np.log(1e-4))
+SURE = float(np.log(1e-3))
 JOINS = float(np.log(1e-2))
 FEWEST_ALIKE = 5
 MEMBER = 0.2
@@ -30,6 +30,8 @@ TOGETHER = 0.25
 """Columns go wrong together when the one is involved in so many of the findings that the other leads."""
 INVOLVED = 0.25
 """A column that is involved in so many members tells nothing of which records went wrong."""
+INVOLVED_NUMBER = 0.1
+"""The same of a number, which is moved along with others where a name stays: a time, a distance, an amount."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def _next(population: Population, kinds: Mapping[str, Kind], left: np.ndarray) -
     families = _families(population, left)
     for led in families:
         found = best_segment(population, led, _touched(population, led))
-        if found is not None and (best is None or found.log_p < best.log_p):
+        if found is not None and (best is None or found.rank < best.rank):
             best, members = found, led & found.found
     tried = float(np.log(max(len(families), 1)))
     if best is None or best.log_p + tried > SURE:
@@ -89,10 +91,28 @@ def _families(population: Population, left: np.ndarray) -> list[np.ndarray]:
     for name, leads in population.leading.items():
         led = leads & left
         if led.any():
-            for members in (led, _any(population, _together(population, name, left)) & left):
+            together = _any(population, _together(population, name, left)) & left
+            for members in (led, together, *_in_one_way(population, name, led)):
                 if members.sum() >= FEWEST:
                     sets.setdefault(members.tobytes(), members)
     return list(sets.values())
+
+
+def _in_one_way(population: Population, name: str, led: np.ndarray) -> list[np.ndarray]:
+    """Of the findings that a column leads those with the same value, and those that break the same rule."""
+    ways: dict[object, list[int]] = {}
+    for at in np.flatnonzero(led).tolist():
+        part = population.findings[at].part(name)
+        if part is not None:
+            ways.setdefault(("value", part.observed), []).append(at)
+            if part.rule is not None:
+                ways.setdefault(("rule", part.rule), []).append(at)
+    found = []
+    for places in ways.values():
+        members = np.zeros(len(led), dtype=bool)
+        members[places] = True
+        found.append(members)
+    return found
 
 
 def _together(population: Population, name: str, left: np.ndarray) -> set[str]:
@@ -118,7 +138,12 @@ def _any(population: Population, names: set[str]) -> np.ndarray:
 def _touched(population: Population, members: np.ndarray) -> set[str]:
     """The columns that lead some of the members, or are involved in a good part of them."""
     leading = {name for name, leads in population.leading.items() if _part_of(leads, members) >= MEMBER}
-    return leading | {name for name, each in population.involved.items() if _part_of(each, members) >= INVOLVED}
+    ordered = {column.name for column in population.columns if column.ordered}
+    return leading | {
+        name
+        for name, each in population.involved.items()
+        if _part_of(each, members) >= (INVOLVED_NUMBER if name in ordered else INVOLVED)
+    }
 
 
 def _joined(population: Population, members: np.ndarray, left: np.ndarray, segment: Segment) -> np.ndarray:

@@ -105,7 +105,7 @@ def _of_a_ratio(parts: Sequence[Part], kind: Kind | None) -> Way | None:
     if kind == "datetime":
         way = _steady(offset, told, HOUR)
         return way and (_by(way[0]), way[1] | ~told)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = np.log(np.abs(observed / expected))
     turned = told & (observed * expected < 0)
     if turned.sum() >= MOST * told.sum() and (way := _steady(ratio, turned, 0.0, size=1.0)):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +14,9 @@ from pipeline.records import as_text
 from pipeline.results import Condition
 
 FEWEST_PLACES = 12
-BINS = 12
+BINS = 24
+FEW_LEVELS = 48
+"""A column of no more places than these has a bin for each."""
 NULL = "null"
 LONGEST_VALUE = 100
 """A longer text names no segment that a person could act on."""
@@ -25,8 +26,8 @@ LONGEST_VALUE = 100
 class Column:
     """One column's values: of the findings and of the sampled records, as codes of the same `levels`, and as places.
 
-    `levels` are texts, None for null. `places` are float64, NaN where a text has none; empty where the column has no
-    order worth a range.
+    `levels` are texts, None for null. `places` are float64, NaN where a text has none; `bins` int64, the bin of each
+    level, -1 where it has no place. Both are empty where the column has no order worth a range.
     """
 
     name: str
@@ -34,18 +35,43 @@ class Column:
     found: np.ndarray
     sampled: np.ndarray
     places: np.ndarray
+    bins: np.ndarray
 
     @property
     def ordered(self) -> bool:
         return bool(len(self.places))
 
 
-class Candidate(NamedTuple):
-    """A condition, and which findings and sampled records meet it, bool arrays."""
+@dataclass(frozen=True)
+class Candidates:
+    """Conditions on one column: its values where `last` is empty, else ranges from bin `first` through bin `last`.
 
-    condition: Condition
-    found: np.ndarray
-    sampled: np.ndarray
+    `members` and `records` count, for each condition, the members and all records of the partition that meet it, int64.
+    """
+
+    column: Column
+    first: np.ndarray
+    last: np.ndarray
+    members: np.ndarray
+    records: np.ndarray
+
+    def at(self, place: int, members: np.ndarray) -> tuple[Condition, np.ndarray, np.ndarray]:
+        """One condition, and which findings and sampled records meet it (bool); a range is narrowed to its members."""
+        column = self.column
+        if not len(self.last):
+            level = column.levels[self.first[place]]
+            condition = Condition(column.name, NULL if level is None else level)
+            return condition, column.found == self.first[place], column.sampled == self.first[place]
+        bins = column.bins[column.found]
+        codes = column.found[members & (bins >= self.first[place]) & (bins <= self.last[place])]
+        low, high = codes[column.places[codes].argmin()], codes[column.places[codes].argmax()]
+        bounds = column.places[low], column.places[high]
+        of_level = (column.places >= bounds[0]) & (column.places <= bounds[1])
+        if low == high:
+            condition = Condition(column.name, column.levels[low])
+        else:
+            condition = Condition(column.name, low=column.levels[low], high=column.levels[high])
+        return condition, of_level[column.found], of_level[column.sampled]
 
 
 class Population:
@@ -59,14 +85,12 @@ class Population:
         self.quarantined = np.array([finding.quarantined for finding in findings], dtype=bool)
         self.weight = accepted / normal.num_rows if normal.num_rows else 0.0
         self.size = accepted + int(self.quarantined.sum())
+        self.everything = np.ones(len(findings), dtype=bool), np.ones(normal.num_rows, dtype=bool)
         self.columns = [_column(name, normal, findings) for name in normal.column_names]
         names = sorted({name for finding in findings for name in finding.involved})
         self.involved = {name: np.array([name in f.involved for f in findings], dtype=bool) for name in names}
-        self.leading = {
-            name: leads
-            for name in names
-            if (leads := np.array([name in f.columns for f in findings], dtype=bool)).any()
-        }
+        leading = {name: np.array([name in f.columns for f in findings], dtype=bool) for name in names}
+        self.leading = {name: leads for name, leads in leading.items() if leads.any()}
 
     @property
     def exact(self) -> bool:
@@ -77,34 +101,44 @@ class Population:
         """How many records of the partition meet a condition that these findings and sampled records meet."""
         return round(self.weight * int(sampled.sum())) + int((found & self.quarantined).sum())
 
-    def values(self, column: Column, members: np.ndarray, fewest: int) -> list[Candidate]:
-        """`column` equals a value, for each value that at least `fewest` of the `members` (findings, bool) have."""
-        counts = np.bincount(column.found[members], minlength=len(column.levels))
-        return [
-            Candidate(
-                Condition(column.name, NULL if (level := column.levels[code]) is None else level),
-                column.found == code,
-                column.sampled == code,
-            )
-            for code in np.flatnonzero(counts >= fewest)
-            if len(column.levels[code] or "") <= LONGEST_VALUE
-        ]
+    def values(self, column: Column, members: np.ndarray, found: np.ndarray, sampled: np.ndarray) -> Candidates:
+        """`column` equals a value, for each of its values, counted among the `found` findings and `sampled` records."""
+        of_members, records = self._counted(column.found, column.sampled, len(column.levels), members, found, sampled)
+        unhandy = [len(level or "") > LONGEST_VALUE for level in column.levels]
+        return Candidates(
+            column, np.arange(len(column.levels)), np.empty(0, int), np.where(unhandy, 0, of_members), records
+        )
 
-    def ranges(self, column: Column, members: np.ndarray, fewest: int) -> list[Candidate]:
-        """`column` lies in a range between two of `BINS` equally frequent places, which the members then narrow."""
-        if not column.ordered:
-            return []
-        of_found, of_sampled = column.places[column.found], column.places[column.sampled]
-        edges = np.unique(np.nanquantile(of_sampled, np.linspace(0, 1, BINS + 1))) if len(of_sampled) else np.empty(0)
-        found = []
-        for first in range(len(edges) - 1):
-            for last in range(first + 1, len(edges)):
-                if (first, last) == (0, len(edges) - 1):
-                    continue
-                inside = members & (of_found >= edges[first]) & (of_found <= edges[last])
-                if inside.sum() >= fewest:
-                    found.append(_narrowed(column, inside, of_found, of_sampled))
-        return [each for each in found if each.condition.low != each.condition.high]
+    def ranges(self, column: Column, members: np.ndarray, found: np.ndarray, sampled: np.ndarray) -> Candidates:
+        """`column` lies in a range of bins, for each range but the whole, counted as `values` are."""
+        bins = int(column.bins.max(initial=-1)) + 1
+        # The last bin is for what has no place.
+        of_found, of_sampled = (
+            np.where(b < 0, bins, b) for b in (column.bins[column.found], column.bins[column.sampled])
+        )
+        of_members, records = self._counted(of_found, of_sampled, bins + 1, members, found, sampled)
+        first, last = np.triu_indices(bins)
+        narrow = last - first < bins - 1
+        first, last = first[narrow], last[narrow]
+        sums = [np.concatenate([[0], np.cumsum(counts[:bins])]) for counts in (of_members, records)]
+        of_range = [total[last + 1] - total[first] for total in sums]
+        return Candidates(column, first, last, *of_range)
+
+    def _counted(
+        self,
+        of_found: np.ndarray,
+        of_sampled: np.ndarray,
+        groups: int,
+        members: np.ndarray,
+        found: np.ndarray,
+        sampled: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Of each group the members, and all records of the partition, int64 (groups,) each."""
+        of_members, aside, accepted = (
+            np.bincount(which, minlength=groups)
+            for which in (of_found[members], of_found[found & self.quarantined], of_sampled[sampled])
+        )
+        return of_members, np.round(self.weight * accepted).astype(np.int64) + aside
 
 
 def meets(condition: Condition, text: str | None) -> bool:
@@ -114,26 +148,19 @@ def meets(condition: Condition, text: str | None) -> bool:
     return place(condition.low) <= place(text) <= place(condition.high)
 
 
-def _narrowed(column: Column, inside: np.ndarray, of_found: np.ndarray, of_sampled: np.ndarray) -> Candidate:
-    """The range from the least to the largest of the findings that are `inside`."""
-    codes = column.found[inside]
-    low, high = codes[of_found[inside].argmin()], codes[of_found[inside].argmax()]
-    bounds = column.places[low], column.places[high]
-    return Candidate(
-        Condition(column.name, low=column.levels[low], high=column.levels[high]),
-        (of_found >= bounds[0]) & (of_found <= bounds[1]),
-        (of_sampled >= bounds[0]) & (of_sampled <= bounds[1]),
-    )
-
-
 def _column(name: str, normal: pa.Table, findings: Sequence[Finding]) -> Column:
     texts = _texts(normal.column(name))
     levels: dict[str | None, int] = {}
     found = np.array([levels.setdefault(f.values.get(name), len(levels)) for f in findings], dtype=np.int64)
     sampled = np.array([levels.setdefault(text, len(levels)) for text in texts], dtype=np.int64)
     places = np.array([place(level) for level in levels])
-    ordered = len(levels) >= FEWEST_PLACES and np.isfinite(places).mean() > 0.5
-    return Column(name, list(levels), found, sampled, places if ordered else np.empty(0))
+    if len(levels) < FEWEST_PLACES or np.isfinite(places).mean() <= 0.5 or not len(sampled):
+        return Column(name, list(levels), found, sampled, np.empty(0), np.empty(0, np.int64))
+    each = np.unique(places[np.isfinite(places)])
+    many = np.unique(np.nanquantile(places[sampled], np.linspace(0, 1, BINS + 1)))[1:-1]
+    edges = each[:-1] if len(each) <= FEW_LEVELS else many
+    bins = np.where(np.isnan(places), -1, np.searchsorted(edges, places, side="left"))
+    return Column(name, list(levels), found, sampled, places, bins)
 
 
 def _texts(column: pa.ChunkedArray) -> list[str | None]:

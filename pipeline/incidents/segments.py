@@ -7,32 +7,38 @@ search over conjunctions, as in subgroup discovery (Klösgen 1996, Explora), for
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import binom
 
-from pipeline.incidents.population import Candidate, Population
+from pipeline.incidents.population import Candidates, Population
 from pipeline.results import Condition
 
 FEWEST = 3
 BEAM = 6
 KEEPS = 0.9
 BETTER = float(np.log(20))
-NUMBERS = 0.85
-"""What the evidence for a number or a range is worth beside that for a name, which is easier to act on: where a name
-tells nearly as much, it is told."""
+NUMBERS = 0.7
+"""What the evidence for a number or a range counts beside that for a name, which is easier to act on."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """The conditions, which findings and sampled records meet them, and the log of how improbable the segment is."""
+    """The conditions, which findings and sampled records meet them, and the log of how improbable the segment is.
+
+    `rank` is that log as segments are compared by it; `looked` the log of how many were looked at to come to it;
+    `worth` what the evidence counts.
+    """
 
     conditions: tuple[Condition, ...]
     found: np.ndarray
     sampled: np.ndarray
     log_p: float
+    rank: float
+    looked: float
+    worth: float
 
 
 def best_segment(population: Population, members: np.ndarray, touched: Collection[str]) -> Segment | None:
@@ -40,57 +46,54 @@ def best_segment(population: Population, members: np.ndarray, touched: Collectio
 
     Columns in `touched` are what is wrong with the members, and say nothing of which records went wrong.
     """
-    everything = Segment((), np.ones(len(members), dtype=bool), np.ones(_sampled(population), dtype=bool), 0.0)
-    rate = members.sum() / population.size
-    singles = _extensions(population, members, everything, touched, rate)
-    if not singles:
-        return None
-    best = singles[0]
-    for single in singles[:BEAM]:
-        kept = (members & single.found).sum()
-        for pair in _extensions(population, members, single, touched, rate):
-            if pair.log_p < best.log_p - BETTER and (members & pair.found).sum() >= KEEPS * kept:
+    everything = Segment((), *population.everything, 0.0, 0.0, 0.0, 1.0)
+    singles = _extensions(population, members, everything, touched, FEWEST, BEAM)
+    best = next(iter(singles), None)
+    for single in singles:
+        least = max(FEWEST, KEEPS * (members & single.found).sum())
+        for pair in _extensions(population, members, single, touched, least, 1):
+            if best is not None and pair.rank < best.rank - BETTER:
                 best = pair
     return best
 
 
 def _extensions(
-    population: Population, members: np.ndarray, of: Segment, touched: Collection[str], rate: float
+    population: Population, members: np.ndarray, of: Segment, touched: Collection[str], least: float, most: int
 ) -> list[Segment]:
-    """`of` with one condition more, the most improbable first; those that are as improbable in the order of columns."""
-    named = {condition.column for condition in of.conditions}
+    """`of` with one condition more: the `most` improbable ones that at least so many members meet."""
     inside = members & of.found
-    candidates: list[tuple[Candidate, float]] = []
+    looked = of.looked + np.log(len(population.columns) or 1)
+    rate = min(members.sum() / population.size, 1.0)
+    found: list[Segment] = []
+    for candidates in _candidates(population, inside, of, touched):
+        places = np.flatnonzero(candidates.members >= least)
+        worth = NUMBERS if candidates.column.ordered else of.worth
+        cost = float(looked + np.log(max(len(candidates.members), 1)))
+        tail = _tail(candidates.members[places], candidates.records[places], rate)
+        for place in places[np.argsort(tail, kind="stable")[:most]].tolist():
+            condition, of_found, of_sampled = candidates.at(place, inside)
+            met, sampled = of.found & of_found, of.sampled & of_sampled
+            # A range that was narrowed to its members holds fewer records than its bins.
+            count, records = np.array([(members & met).sum()]), np.array([population.records(met, sampled)])
+            exact = float(_tail(count, records, rate)[0])
+            found.append(
+                Segment((*of.conditions, condition), met, sampled, exact + cost, worth * exact + cost, cost, worth)
+            )
+    return sorted(found, key=lambda segment: segment.rank)[:most]
+
+
+def _tail(members: np.ndarray, records: np.ndarray, rate: float) -> np.ndarray:
+    """The log of how probable so many members or more are among so many records, float64 of their shape."""
+    return np.asarray(binom.logsf(members - 1, np.maximum(records, members), rate))
+
+
+def _candidates(
+    population: Population, inside: np.ndarray, of: Segment, touched: Collection[str]
+) -> Iterator[Candidates]:
+    """The values and the ranges of every column that may tell, counted among the records of a segment."""
+    named = {condition.column for condition in of.conditions}
     for column in population.columns:
-        if column.name in touched or column.name in named:
-            continue
-        values = population.values(column, inside, FEWEST)
-        candidates += [(each, np.log(len(column.levels))) for each in values]
-        ranges = population.ranges(column, inside, FEWEST)
-        candidates += [(each, np.log(max(len(ranges), 1))) for each in ranges]
-    if not candidates:
-        return []
-    columns = np.log(len(population.columns))
-    found = [of.found & each.found for each, _ in candidates]
-    sampled = [of.sampled & each.sampled for each, _ in candidates]
-    count = np.array([int((members & each).sum()) for each in found])
-    size = np.array([population.records(*each) for each in zip(found, sampled, strict=True)])
-    tail = binom.logsf(count - 1, np.maximum(size, count), min(rate, 1.0))
-    looked = np.array([cost for _, cost in candidates]) + columns + _looked(population, of)
-    ordered = {column.name for column in population.columns if column.ordered}
-    worth = np.array([NUMBERS if each.condition.column in ordered else 1.0 for each, _ in candidates])
-    segments = [
-        Segment((*of.conditions, candidate.condition), f, s, float(log_p))
-        for (candidate, _), f, s, log_p in zip(candidates, found, sampled, worth * tail + looked, strict=True)
-    ]
-    return sorted(segments, key=lambda segment: segment.log_p)
-
-
-def _looked(population: Population, of: Segment) -> float:
-    """The log of how many segments were looked at to come to this one."""
-    levels = {column.name: len(column.levels) for column in population.columns}
-    return float(sum(np.log(levels[c.column] * len(population.columns)) for c in of.conditions))
-
-
-def _sampled(population: Population) -> int:
-    return len(population.columns[0].sampled) if population.columns else 0
+        if column.name not in touched and column.name not in named:
+            yield population.values(column, inside, of.found, of.sampled)
+            if column.ordered:
+                yield population.ranges(column, inside, of.found, of.sampled)
