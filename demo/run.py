@@ -1,7 +1,8 @@
-"""`make demo`: real flights through the DAGs, forty errors planted in the last night, and what became of them.
+"""`make demo`: real flights through the DAGs, errors planted in two nights, and what became of them.
 
-The last line counts records of the last night: C planted ones were caught, Q of them quarantined and F flagged; X
-others were flagged, of the R that were accepted, planted ones included, as the DAG run counts them.
+In one night forty records got a wrong field each, in the next ninety went wrong in three ways. The last line counts
+records of the former: C planted ones were caught, Q of them quarantined and F flagged; X others were flagged, of the R
+that were accepted, planted ones included, as the DAG run counts them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,12 +33,12 @@ if TYPE_CHECKING:
     from airflow.sdk import DAG
 
     from pipeline.results import Contribution
-    from pipeline.store import ModelVersion, StoredAnomaly
+    from pipeline.store import ModelVersion, StoredAnomaly, StoredIncident
 
 MONITOR = "flights"
 MODELS = ("ensemble", "autoencoder", "vae")
 TRAINED_THROUGH = "2013-01-28"
-SCORED = ("2013-01-29", "2013-01-30", planting.NIGHT)
+SCORED = ("2013-01-29", "2013-01-30", planting.NIGHT, planting.NIGHT_OF_PATTERNS)
 
 Say = Callable[..., None]  # print, to the screen
 Truth = dict[str, planting.Planted]  # by record key
@@ -46,13 +48,17 @@ Truth = dict[str, planting.Planted]  # by record key
 class Results:
     """What the last night left, by record key: why a record was quarantined, and the anomalies, the worst first.
 
-    `accepted` counts records; `truth` holds the planted errors.
+    `accepted` counts records; `truth` holds the planted errors. `incidents` are those of the night of patterns, the
+    worst first; `of_record` tells to which one each of its records belongs, `patterns` what was planted in them.
     """
 
     quarantined: dict[str, list[str]]
     flagged: dict[str, StoredAnomaly]
     accepted: int
     truth: Truth
+    incidents: list[StoredIncident]
+    of_record: dict[str, str]
+    patterns: dict[str, str]
 
     @property
     def missed(self) -> list[planting.Planted]:
@@ -102,7 +108,7 @@ def run(home: Path, model: str | None, say: Say) -> Results:
     FailedMachinery, with the reason, if a DAG run fails.
     """
     choose_monitors(home, model)
-    with timed(say, "warehouse: 336,776 flights in 365 nights; 40 errors planted in the last night to be scored"):
+    with timed(say, "warehouse: 336,776 flights in 365 nights; 130 errors planted in the last two to be scored"):
         path = warehouse.prepare(home)
     with timed(say, "Airflow: a home on SQLite"):
         os.environ.update(prepare(home, REPO))
@@ -112,10 +118,11 @@ def run(home: Path, model: str | None, say: Say) -> Results:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a task would take Ctrl-C for a failure of its own
     house = House()
     retrain(house, dags["retrain"], say)
+    accepted = {}
     for partition in SCORED:
         run_dag(dags["validate"], partition, say)
-        counts = run_dag(dags["score"], partition, say)
-    return results(house, counts["accepted"], path)
+        accepted[partition] = run_dag(dags["score"], partition, say)["accepted"]
+    return results(house, accepted[planting.NIGHT], path)
 
 
 @contextmanager
@@ -252,7 +259,12 @@ def results(house: House, accepted: int, path: Path) -> Results:
     flagged = {anomaly.record_key: anomaly for anomaly in house.store.anomalies(MONITOR, planting.NIGHT)}
     with duckdb.connect(path, read_only=True) as connection:
         truth = {str(planted.flight_id): planted for planted in planting.planted(connection)}
-    return Results(quarantined, flagged, accepted, truth)
+        patterns = planting.patterns(connection)
+    night = planting.NIGHT_OF_PATTERNS
+    found = [*house.store.anomalies(MONITOR, night), *house.store.quarantine(MONITOR, night)]
+    of_record = {each.record_key: each.incident_id for each in found if each.record_key and each.incident_id}
+    incidents = house.store.incidents(MONITOR, night)
+    return Results(quarantined, flagged, accepted, truth, incidents, of_record, patterns)
 
 
 def report(found: Results, say: Say) -> None:
@@ -269,6 +281,19 @@ def report(found: Results, say: Say) -> None:
         why = f"{planted.column_name} {planted.value} (was {planted.original})"
         say(_record_line(str(planted.flight_id), found.truth, why))
     say(f"\nNot planted: {found.others(found.quarantined)} quarantined, {found.others(found.flagged)} flagged")
+    report_incidents(found, say)
+
+
+def report_incidents(found: Results, say: Say) -> None:
+    """What went wrong together in the night of patterns, in a sentence each, and what was planted in its records."""
+    patterns = [incident for incident in found.incidents if incident.kind != "single"]
+    say(f"\nIncidents in {planting.NIGHT_OF_PATTERNS}: {len(patterns)}")
+    for incident in patterns:
+        members = [key for key, incident_id in found.of_record.items() if incident_id == incident.incident_id]
+        planted = Counter(found.patterns.get(key, "not planted") for key in members)
+        say(f"  {incident.severity}: {incident.summary}")
+        say(f"    planted: {', '.join(f'{count} {what}' for what, count in planted.most_common())}")
+    say(f"  and {len(found.incidents) - len(patterns)} single records\n")
 
 
 def _record_line(key: str, truth: Truth, why: str) -> str:

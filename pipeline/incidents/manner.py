@@ -106,11 +106,11 @@ def _of_a_ratio(parts: Sequence[Part], kind: Kind | None) -> Way | None:
         way = _steady(offset, told, HOUR)
         return way and (_by(way[0]), way[1] | ~told)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        ratio = np.log(np.abs(observed / expected))
-    turned = told & (observed * expected < 0)
+        ratio, sides = np.log(np.abs(observed / expected)), np.sign(observed) * np.sign(expected)
+    turned = told & (sides < 0)
     if turned.sum() >= MOST * told.sum() and (way := _steady(ratio, turned, 0.0, size=1.0)):
         return "has the wrong sign", way[1] | ~told
-    way = _steady(ratio, told & (observed * expected > 0), LEAST_RATIO)
+    way = _steady(ratio, told & (sides > 0), LEAST_RATIO)
     if way and abs(way[0]) < LARGEST_RATIO:
         return _times(math.exp(way[0])), way[1] | ~told
     if way := _steady(offset, told, 0.0):

@@ -1,6 +1,6 @@
 """What wrong records have in common: a value or range of columns that are right, over-represented among them.
 
-A segment is judged by the binomial test: how improbable it is that so many of its records, or more, are members where
+A segment is judged by the binomial test: how improbable it is that so many of the members, or more, lie in it where
 members are spread evenly over the partition; times how many segments were looked at (Bonferroni). The search is a beam
 search over conjunctions, as in subgroup discovery (Klösgen 1996, Explora), for one and two conditions.
 """
@@ -19,7 +19,7 @@ from pipeline.results import Condition
 FEWEST = 3
 BEAM = 6
 KEEPS = 0.9
-BETTER = float(np.log(20))
+BETTER = float(np.log(3))
 NUMBERS = 0.7
 """What the evidence for a number or a range counts beside that for a name, which is easier to act on."""
 
@@ -63,28 +63,28 @@ def _extensions(
     """`of` with one condition more: the `most` improbable ones that at least so many members meet."""
     inside = members & of.found
     looked = of.looked + np.log(len(population.columns) or 1)
-    rate = min(members.sum() / population.size, 1.0)
+    count, size = int(members.sum()), population.size
     found: list[Segment] = []
     for candidates in _candidates(population, inside, of, touched):
         places = np.flatnonzero(candidates.members >= least)
         worth = NUMBERS if candidates.column.ordered else of.worth
         cost = float(looked + np.log(max(len(candidates.members), 1)))
-        tail = _tail(candidates.members[places], candidates.records[places], rate)
+        tail = _tail(candidates.members[places], candidates.records[places], count, size)
         for place in places[np.argsort(tail, kind="stable")[:most]].tolist():
             condition, of_found, of_sampled = candidates.at(place, inside)
             met, sampled = of.found & of_found, of.sampled & of_sampled
             # A range that was narrowed to its members holds fewer records than its bins.
-            count, records = np.array([(members & met).sum()]), np.array([population.records(met, sampled)])
-            exact = float(_tail(count, records, rate)[0])
+            here, records = np.array([(members & met).sum()]), np.array([population.records(met, sampled)])
+            exact = float(_tail(here, records, count, size)[0])
             found.append(
                 Segment((*of.conditions, condition), met, sampled, exact + cost, worth * exact + cost, cost, worth)
             )
     return sorted(found, key=lambda segment: segment.rank)[:most]
 
 
-def _tail(members: np.ndarray, records: np.ndarray, rate: float) -> np.ndarray:
-    """The log of how probable so many members or more are among so many records, float64 of their shape."""
-    return np.asarray(binom.logsf(members - 1, np.maximum(records, members), rate))
+def _tail(here: np.ndarray, records: np.ndarray, members: int, size: int) -> np.ndarray:
+    """The log of how probable so many of the members or more are `here`, among so many of the partition's records."""
+    return np.asarray(binom.logsf(here - 1, members, np.minimum(np.maximum(records, here) / size, 1.0)))
 
 
 def _candidates(

@@ -26,6 +26,7 @@ def train(
     seed: int = 0,
     settings: Settings | None = None,
     progress: Progress | None = None,
+    alerts: bool = True,
 ) -> Outcome:
     """Train a challenger on the window that ends with partition `through` (the latest of the table if None).
 
@@ -39,7 +40,7 @@ def train(
 
     house = House(settings)
     monitor = house.monitor(name)
-    with run_row(house, monitor, through, "train") as run_id:
+    with run_row(house, monitor, through, "train", alerts) as run_id:
         source = house.source(monitor)
         partitions = _window(house, monitor, source, through)
         labels = WindowLabels.of(house.store, monitor, partitions)

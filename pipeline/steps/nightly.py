@@ -130,7 +130,7 @@ def run(
         keys = [p.key for p in house.source(monitor).partitions() if p.key]
         if partition in keys:
             through = max((key for key in keys if key < partition), default=partition)
-            outcomes.append(train(name, through, settings=settings, progress=progress))
+            outcomes.append(train(name, through, settings=settings, progress=progress, alerts=alerts))
         else:
             outcomes.append(validate(name, partition, settings, alerts))
     return [*outcomes, score(name, partition, settings, kind="run", alerts=alerts)]

@@ -38,13 +38,23 @@ def _anomaly(key: str) -> Any:
 
 @pytest.fixture
 def results() -> run.Results:
-    """Planted: 1 and 2 quarantined, 3 flagged, 4 missed. Not planted: 90 quarantined, 91 and 92 flagged."""
+    """Planted: 1 and 2 quarantined, 3 flagged, 4 missed. Not planted: 90 quarantined, 91 and 92 flagged.
+
+    In the night of patterns 5 and 6 belong to one incident, in which 93 has no business, and 94 is alone.
+    """
     return run.Results(
         quarantined={key: [f"carrier null of {key}"] for key in ("1", "2", "90")},
         flagged={key: _anomaly(key) for key in ("91", "3", "92")},
         accepted=500,
         truth={str(key): _planted(key) for key in (1, 2, 3, 4)},
+        incidents=[_incident("a", "pattern", "distance is 0"), _incident("b", "single", "record 94")],
+        of_record={"5": "a", "6": "a", "93": "a", "94": "b"},
+        patterns={"5": "no distance", "6": "no distance"},
     )
+
+
+def _incident(incident_id: str, kind: str, summary: str) -> Any:
+    return SimpleNamespace(incident_id=incident_id, kind=kind, severity="critical", summary=summary)
 
 
 def _said(results: run.Results) -> list[str]:
@@ -69,7 +79,17 @@ def test_every_record_is_told_with_its_reason(results: run.Results) -> None:
     (other,) = [line for line in said if line.split()[:1] == ["91"]]
     assert other.split() == ["91", "distance", "1609", "(expected", "1001)"]
     assert sum("carrier null of" in line for line in said) == 3
-    assert said[-1] == "Not planted: 1 quarantined, 2 flagged"
+    assert "Not planted: 1 quarantined, 2 flagged" in said
+
+
+def test_incidents_are_told_with_what_was_planted_in_them(results: run.Results) -> None:
+    said = _said(results)
+    at = said.index("Incidents in 2013-02-01: 1")
+    assert said[at + 1 : at + 4] == [
+        "  critical: distance is 0",
+        "    planted: 2 no distance, 1 not planted",
+        "  and 1 single records",
+    ]
 
 
 def test_a_missed_record_is_not_hidden(results: run.Results) -> None:
@@ -206,6 +226,15 @@ def test_the_demo_catches_what_was_planted_and_again(tmp_path: Path) -> None:
     runs = [line.split()[:3] for line in said if re.match(r"(retrain|validate|score)_flights ", line)]
     nights = [[f"{kind}_flights", night, "success"] for night in run.SCORED for kind in ("validate", "score")]
     assert runs == [["retrain_flights", "2013-01-28", "success"], *nights]
+    incidents = [line for line in said if line.startswith(("  critical: ", "  warning: "))]
+    assert len(incidents) == 3
+    for pattern, column, segment in (
+        ("30 air times of carrier EV in seconds", "air_time", "carrier EV"),
+        ("30 no distance from JFK to LAX", "distance", "dest LAX and origin JFK"),
+        ("times of airport LGA twelve hours off", "time", "origin LGA"),
+    ):
+        (told,) = (said[at - 1] for at, line in enumerate(said) if "planted: " in line and pattern in line)
+        assert column in told and segment in told
     again = _demo(tmp_path)
     assert _counts(again) == _counts(said)
     (retraining,) = [line.split()[:3] for line in again if line.startswith("retrain_flights")]
