@@ -34,10 +34,9 @@ def page_asked() -> str | None:
     """The page that the root's address means: as it says, or the nearest to what it names. None for the root itself."""
     if given("page") in TITLES:
         return given("page")
-    for name in ("record", "incident"):
-        if given(name):
-            return name
-    return "incident" if given("monitor") and given("partition") else None
+    if given("record"):
+        return "record"
+    return "incident" if given("partition") else None
 
 
 def query(**where: str | None) -> dict[str, str]:

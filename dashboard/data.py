@@ -94,8 +94,8 @@ def incidents(monitor: str, partition: str) -> list[Row]:
 
 
 def history(monitor: str, incident_id: str) -> list[Row]:
-    """An incident in each partition where it shows, the latest first."""
-    return read(statements.HISTORY, monitor=monitor, incident_id=incident_id, most=MOST)
+    """An incident in the latest partitions where it shows, the latest first."""
+    return read(statements.HISTORY, monitor=monitor, incident_id=incident_id, nights=NIGHTS)
 
 
 def flagged(monitor: str, partition: str, incident_id: str | None = None) -> list[Row]:

@@ -18,7 +18,8 @@ ORDER BY CASE severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END, 
 """
 
 HISTORY = """
-SELECT * FROM v_incidents WHERE monitor = :monitor AND incident_id = :incident_id ORDER BY "partition" DESC LIMIT :most
+SELECT * FROM v_incidents WHERE monitor = :monitor AND incident_id = :incident_id
+ORDER BY "partition" DESC LIMIT :nights
 """
 
 FLAGGED = """
@@ -87,13 +88,14 @@ WHERE monitor = :monitor AND name = :name AND value IS NOT NULL AND "partition" 
 ORDER BY "partition", column_name
 """
 
+# Of the table: the view looks up a reason and a label for each record.
 WOULD_STAY = """
 SELECT nights."partition", COUNT(a.record_key) AS flagged,
     COALESCE(SUM(CASE WHEN a.p_value <= :rate THEN 1 ELSE 0 END), 0) AS stay
 FROM (
     SELECT DISTINCT "partition" FROM metrics WHERE monitor = :monitor ORDER BY "partition" DESC LIMIT :nights
 ) nights
-LEFT JOIN v_anomalies a ON a.monitor = :monitor AND a."partition" = nights."partition"
+LEFT JOIN anomalies a ON a.monitor = :monitor AND a."partition" = nights."partition"
 GROUP BY nights."partition" ORDER BY nights."partition"
 """
 

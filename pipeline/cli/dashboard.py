@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.arguments import Json
+from pipeline.cli.quiet import working
 from pipeline.cli.screen import say, say_json, warn
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -24,36 +25,18 @@ def dashboard(
 
     It reads the store that TABLEWATCH_STORE_URL or TABLEWATCH_HOME names.
     """
-    from importlib.resources import files
-
-    from streamlit.web.cli import main as streamlit
-
     if host not in LOOPBACK:
         warn(f"whoever reaches {host}:{port} sees what the store holds, and may label unless it is --read-only;")
         warn("it asks for no password: put a proxy that does before it")
     if read_only:
         os.environ[READ_ONLY] = "1"
+    with working("loading"):
+        from dashboard.serving import prepare, serve
+
+        prepare()
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     if as_json:
         say_json({"url": url})
     else:
         say(f"the dashboard is on {url}; Ctrl-C ends it")
-    streamlit.main(args=["run", str(files("dashboard") / "app.py"), *_settings(host, port)], standalone_mode=False)
-
-
-def _settings(host: str, port: int) -> list[str]:
-    """Streamlit's settings, whatever its own files say."""
-    settings = {
-        "server.address": host,
-        "server.port": port,
-        "server.headless": "true",
-        "server.fileWatcherType": "none",
-        "server.enableXsrfProtection": "true",
-        "server.enableCORS": "true",
-        "browser.gatherUsageStats": "false",
-        "client.toolbarMode": "minimal",
-        "client.showErrorDetails": "none",
-        "client.showErrorLinks": "false",
-        "logger.hideWelcomeMessage": "true",
-    }
-    return [part for name, value in settings.items() for part in (f"--{name}", str(value))]
+    serve(host, port)

@@ -10,9 +10,10 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlencode, urlsplit
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Dialog, Page, ViewportSize, sync_playwright
 
 QUIET = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
@@ -60,7 +61,11 @@ class Looking:
         self.dialogs: list[str] = []
         page.set_default_timeout(PATIENCE)
         page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
-        page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
+        page.on("dialog", self._silence)
+
+    def _silence(self, dialog: Dialog) -> None:
+        self.dialogs.append(dialog.message)
+        dialog.dismiss()
 
     def open(self, path: str = "", **where: str) -> None:
         """Open an address and wait until the page is drawn."""
@@ -85,10 +90,12 @@ class Looking:
 
 
 @contextmanager
-def looking(chromium: str, url: str, folder: Path, width: int = 1280, scheme: str = "light") -> Iterator[Looking]:
+def looking(
+    chromium: str, url: str, folder: Path, width: int = 1280, scheme: Literal["light", "dark"] = "light"
+) -> Iterator[Looking]:
     """Chromium with an empty profile."""
     with sync_playwright() as playwright:
-        size = {"width": width, "height": 900}
+        size = ViewportSize(width=width, height=900)
         browser = playwright.chromium.launch_persistent_context(
             str(folder / "profile"), executable_path=chromium, args=list(QUIET), viewport=size, color_scheme=scheme
         )

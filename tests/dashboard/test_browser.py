@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import socket
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -29,7 +31,7 @@ def channels(colour: str) -> list[int]:
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_every_page_is_read_and_asks_nobody_else(
-    night: WrongNight, chromium: str, tmp_path: Path, width: int, scheme: str
+    night: WrongNight, chromium: str, tmp_path: Path, width: int, scheme: Literal["light", "dark"]
 ) -> None:
     with serving() as url, looking(chromium, url, tmp_path, width, scheme) as seen:
         for path, said in PAGES.items():
@@ -130,3 +132,10 @@ def test_p37_a_downloaded_file_holds_no_formula(night: WrongNight, chromium: str
         cells = [cell for row in csv.reader(file) for cell in row]
     assert not [cell for cell in cells if cell.startswith(("=", "+", "@"))]
     assert any("=cmd|" in cell for cell in cells)
+
+
+def test_nobody_but_this_machine_reaches_it(night: WrongNight) -> None:
+    with serving() as url:
+        port = urlsplit(url).port or 0
+        with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.2", port), 5):
+            pass

@@ -233,15 +233,24 @@ def test_p37_what_a_table_holds_is_never_markup(night: WrongNight) -> None:
             assert {*tags} <= {"h1", "/h1", "h2", "/h2", "p", "/p", "b", "/b", "span", "/span"}, source
             assert "\u202e" not in source
         # Labels and Markdown are words of ours; Streamlit would draw what stands in them.
-        drawn = [each.value for kind in ("markdown", "caption", "warning", "title") for each in page.get(kind)]
+        drawn = [
+            str(getattr(each, "value", ""))
+            for kind in ("markdown", "caption", "warning", "title")
+            for each in page.get(kind)
+        ]
         drawn += [each.proto.label for each in page.get("page_link")] + [each.label for each in page.button]
         drawn += [each.label for each in (*page.selectbox, *page.radio, *page.text_input, *page.expander)]
         assert not [each for each in drawn for payload in PAYLOADS if payload in each]
 
 
 def test_p37_no_chart_takes_a_tables_text_for_a_field_or_an_expression(night: WrongNight) -> None:
-    night.harm()
-    for where in ({"incident": PATTERN}, {"page": "quality"}):
+    keys = night.harm()
+    for where in (
+        {"incident": PATTERN},
+        {"page": "quality"},
+        {"page": "monitor"},
+        {"page": "record", "record": keys[0]},
+    ):
         page = opened(monitor="nights", partition=LAST, **where)
         charts = page.get("arrow_vega_lite_chart") or page.get("vega_lite_chart")
         assert charts

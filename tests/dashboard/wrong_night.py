@@ -10,7 +10,7 @@ import pytest
 from small_house import AT_LEAST_ONE, NIGHTS, ROWS, SmallHouse, anomaly, broken
 
 from pipeline.results import Anomaly, Condition, Contribution, Incident, Quarantined
-from pipeline.store import PartitionResults
+from pipeline.store import PartitionResults, Store
 
 LAST = NIGHTS[-1]
 PATTERN, SINGLE = "aaaa1111aa", "bbbb2222bb"
@@ -57,9 +57,14 @@ def of(name: str, key: str, score: float = 5.0, **changes: object) -> Anomaly:
 class WrongNight(SmallHouse):
     """Three nights: a quiet one, one where the pattern begins, one where it goes on and a single record is strange."""
 
-    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, url: str | None = None) -> None:
         super().__init__(folder, patch)
+        if url is not None:
+            patch.setenv("TABLEWATCH_STORE_URL", url)
+            self.store = Store(url)
+            self.store.migrate()
         self.version = self.train()
+        self.drift = {"air_time": 0.4, "carrier": 0.1}
         self.score(NIGHTS[0])
         self.score(NIGHTS[1], [of(PATTERN, "11")], incidents=[incident(flagged=1, quarantined=0)])
         single = incident(
@@ -94,7 +99,7 @@ class WrongNight(SmallHouse):
             quarantine=quarantine,
             anomalies=anomalies,
             metrics={"flagged_rate": len(anomalies) / read, "asked_rate": 0.001, "canary_recall": 0.75},
-            column_metrics={("air_time", "psi"): 0.4, ("carrier", "psi"): 0.1, ("air_time", "ks"): 0.3},
+            column_metrics={(name, "psi"): drift for name, drift in self.drift.items()},
             counts={"read": read, "accepted": accepted, "quarantined": read - accepted, "flagged": len(anomalies)},
             incidents=incidents,
         )
@@ -121,6 +126,7 @@ class WrongNight(SmallHouse):
             replace(broken(f"q {each}", row, each), column=each, incident_id=PATTERN)
             for row, each in enumerate(PAYLOADS)
         ]
+        self.drift = dict.fromkeys(PAYLOADS, 0.5)
         self.score(LAST, records, rows, incidents=[found])
         for key in (record.record_key for record in records):
             self.store.add_label("nights", LAST, key, "expected", sentence, PAYLOADS[0])

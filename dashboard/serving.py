@@ -1,0 +1,36 @@
+"""Serves the dashboard. What its pages need is imported before the first of them is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from streamlit.web.cli import main as streamlit
+
+PAGES = ("tonight", "incident", "record", "monitor", "quality", "models")
+LATER = ("altair", "pandas", "alembic.command", "pipeline.validation.words", "pipeline.registry", "pipeline.steps")
+
+
+def prepare() -> None:
+    """Load what the pages need, which takes some seconds."""
+    for name in (*LATER, *(f"dashboard.views.{page}" for page in PAGES)):
+        import_module(name)
+
+
+def serve(host: str, port: int) -> None:
+    """Serve until Ctrl-C. Streamlit's settings are these, whatever its own files say."""
+    settings = {
+        "server.address": host,
+        "server.port": port,
+        "server.headless": "true",
+        "server.fileWatcherType": "none",
+        "server.enableXsrfProtection": "true",
+        "server.enableCORS": "true",
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "minimal",
+        "client.showErrorDetails": "none",
+        "client.showErrorLinks": "false",
+        "logger.hideWelcomeMessage": "true",
+    }
+    options = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
+    streamlit.main(args=["run", str(Path(__file__).with_name("app.py")), *options], standalone_mode=False)
