@@ -78,7 +78,7 @@ def _on_a_scale(rows: Sequence[Row]) -> Chart:
     scale = _scale([dot["value"] for dot in dots])
     order = [pair["record"] for pair in pairs]
     record = alt.Y("record:N", sort=order, title=None, axis=alt.Axis(labels=len(order) <= MOST_RECORDS, labelLimit=120))
-    value = alt.X("value:Q", title=None, scale=scale, axis=alt.Axis(format=",~g", tickCount=5, labelOverlap=True))
+    value = alt.X("value:Q", title=None, scale=scale, axis=alt.Axis(format=",.6~g", tickCount=5, labelOverlap=True))
     told = [
         alt.Tooltip("record:N", title="record"),
         alt.Tooltip("what:N", title="which"),
@@ -88,7 +88,7 @@ def _on_a_scale(rows: Sequence[Row]) -> Chart:
     span = alt.Chart({"values": both}).mark_rule(color=GREY)
     span = span.encode(y=record, x=alt.X("expected:Q", scale=scale), x2="observed:Q")
     dot = alt.Chart({"values": dots}).mark_point(filled=True, size=70, opacity=0.95)
-    dot = dot.encode(y=record, x=value, color=_which(), shape=_which_shape(), tooltip=told)
+    dot = dot.encode(y=record, x=value, color=_which(dots), shape=_which_shape(dots), tooltip=told)
     return alt.layer(span, dot).properties(height=alt.Step(15 if len(order) > 8 else 26))
 
 
@@ -111,7 +111,9 @@ def _counted(rows: Sequence[Row]) -> Chart:
     chart = alt.Chart({"values": counted}).mark_bar()
     records = alt.X("records:Q", title="records", axis=alt.Axis(tickMinStep=1, format="d"))
     offset = alt.YOffset("what:N", sort=["expected", "observed"])
-    return chart.encode(y=name, yOffset=offset, x=records, color=_which(), tooltip=told).properties(height=alt.Step(14))
+    return chart.encode(y=name, yOffset=offset, x=records, color=_which(counted), tooltip=told).properties(
+        height=alt.Step(14)
+    )
 
 
 def scores(normal: Sequence[float], flagged: Sequence[float], threshold: float, this: float | None = None) -> Any:
@@ -217,14 +219,21 @@ def _night() -> alt.X:
     return alt.X("partition:O", title=None, axis=axis)
 
 
-def _which() -> alt.Color:
-    scale = alt.Scale(domain=["expected", "observed"], range=[BLUE, ORANGE])
+def _which(rows: Sequence[Row]) -> alt.Color:
+    kinds = _kinds(rows)
+    scale = alt.Scale(domain=kinds, range=[{"expected": BLUE, "observed": ORANGE}[kind] for kind in kinds])
     return alt.Color("what:N", scale=scale, legend=_legend())
 
 
-def _which_shape() -> alt.Shape:
-    scale = alt.Scale(domain=["expected", "observed"], range=["circle", "diamond"])
+def _which_shape(rows: Sequence[Row]) -> alt.Shape:
+    kinds = _kinds(rows)
+    scale = alt.Scale(domain=kinds, range=[{"expected": "circle", "observed": "diamond"}[kind] for kind in kinds])
     return alt.Shape("what:N", scale=scale, legend=_legend())
+
+
+def _kinds(rows: Sequence[Row]) -> list[str]:
+    """Which of the two there are: nothing was expected of records in quarantine."""
+    return [kind for kind in ("expected", "observed") if any(row["what"] == kind for row in rows)]
 
 
 def _legend(columns: int = 0) -> alt.Legend:

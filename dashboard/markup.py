@@ -25,7 +25,7 @@ p.tw-small { font-size: .875rem; opacity: .75; }
 .tw-info, .tw-muted, .tw-running { background: #5b6675; color: #fff; }
 .tw-done, .tw-champion { background: #1f6f5c; color: #fff; }
 .block-container, [data-testid="stMainBlockContainer"] { padding-top: 4.5rem; }
-[data-testid="stHtml"] { margin-bottom: -.5rem; }
+[data-testid="stHtml"] { margin-bottom: -.25rem; }
 </style>"""
 
 BADGES = {"critical", "warning", "info", "failed", "refused", "empty", "running", "done", "muted", "champion"}
