@@ -15,6 +15,8 @@ def prepare() -> None:
     """Load what the pages need, which takes some seconds."""
     for name in (*LATER, *(f"dashboard.views.{page}" for page in PAGES)):
         import_module(name)
+    # Altair reads its schema when the first chart is drawn.
+    import_module("dashboard.charts").rate_by_night([]).to_dict()
 
 
 def serve(host: str, port: int) -> None:
