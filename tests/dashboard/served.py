@@ -73,10 +73,17 @@ class Looking:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until nothing is drawn any more."""
+        """Wait until nothing is drawn any more: Streamlit says that it rests, and a second later reads the same."""
         self.page.wait_for_selector("h1.tw", state="attached")
-        self.page.wait_for_timeout(300)
-        self.page.wait_for_selector(READY)
+        before = None
+        for _ in range(60):
+            self.page.wait_for_selector(READY)
+            now = self.text()
+            if now == before:
+                return
+            before = now
+            self.page.wait_for_timeout(1_000)
+        raise TimeoutError("the page did not come to rest within a minute")
 
     def press(self, button: str) -> None:
         """Press a button and wait for what it does."""
