@@ -26,6 +26,8 @@ JOINS = float(np.log(1e-2))
 FEWEST_ALIKE = 5
 MEMBER = 0.2
 """A column leads a group when it leads so many of its members."""
+WAY = 0.05
+"""A way to be wrong is looked at by itself when so many of the findings that a column leads are wrong in it."""
 TOGETHER = 0.25
 """Columns go wrong together when the one is involved in so many of the findings that the other leads."""
 INVOLVED = 0.25
@@ -99,7 +101,7 @@ def _families(population: Population, left: np.ndarray) -> list[np.ndarray]:
 
 
 def _in_one_way(population: Population, name: str, led: np.ndarray) -> list[np.ndarray]:
-    """Of the findings that a column leads those with the same value, and those that break the same rule."""
+    """Of the findings that a column leads those with the same value, and those that break the same rule, if not few."""
     ways: dict[object, list[int]] = {}
     for at in np.flatnonzero(led).tolist():
         part = population.findings[at].part(name)
@@ -108,7 +110,7 @@ def _in_one_way(population: Population, name: str, led: np.ndarray) -> list[np.n
             if part.rule is not None:
                 ways.setdefault(("rule", part.rule), []).append(at)
     found = []
-    for places in ways.values():
+    for places in (each for each in ways.values() if len(each) >= WAY * led.sum()):
         members = np.zeros(len(led), dtype=bool)
         members[places] = True
         found.append(members)
@@ -151,7 +153,7 @@ def _joined(population: Population, members: np.ndarray, left: np.ndarray, segme
     improbably many as well."""
     inside = left & segment.found & ~members
     size = population.records(segment.found, segment.sampled)
-    for name in _touched(population, members) & population.leading.keys():
+    for name in sorted(_touched(population, members) & population.leading.keys()):
         leads = population.leading[name]
         count, led = int((leads & inside).sum()), int((leads & left & ~members).sum())
         if count:
