@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 LONGEST_SECONDS = 60.0
 """A message that took longer was not delivered, as far as we know."""
+LONGEST_OPENING = 60.0
+"""Reading a URL asks nobody; the first time loads all of apprise's services, which takes long on a busy machine."""
 LONGEST_WAIT = 30.0
 """The longest time-out, in seconds, for connecting and for each answer that a URL may ask for."""
 KEY_HEADER = "X-Tablewatch-Key"
@@ -53,7 +55,9 @@ def send(endpoint: str, message: Message, settings: Settings) -> str | None:
     _mark(service, message.key)
     body, written_as = (message.html, "html") if service.resolve_format(None) == "html" else (message.text, "text")
     title, kind = message.subject, _TYPES[message.severity]
-    sending = _Apart(lambda: service.notify(body=body, title=title, notify_type=kind, body_format=written_as))
+    sending = _Apart(
+        lambda: service.notify(body=body, title=title, notify_type=kind, body_format=written_as), LONGEST_SECONDS
+    )
     if sending.gave:
         return None
     return sending.told or "it did not answer, or not in time"
@@ -67,7 +71,7 @@ def _open(endpoint: str, settings: Settings) -> NotifyBase | str:
         return f"{variable} is not set; export it with the apprise URL of {endpoint}"
     import apprise  # noqa: F401  # loading it is no part of the time that an endpoint has
 
-    service = _Apart(lambda: _service(url)).gave
+    service = _Apart(lambda: _service(url), LONGEST_OPENING).gave
     if service is None:
         return f"{variable} does not hold one URL that apprise understands; docs/alerts.md shows some"
     return service
@@ -106,7 +110,7 @@ class _Apart(threading.Thread, Generic[T]):
     A daemon, so that an endpoint which never ends its answer does not keep this process from ending.
     """
 
-    def __init__(self, call: Callable[[], T]) -> None:
+    def __init__(self, call: Callable[[], T], longest: float) -> None:
         super().__init__(daemon=True)
         self._call = call
         self.gave: T | None = None
@@ -114,9 +118,9 @@ class _Apart(threading.Thread, Generic[T]):
         for name in _LOGGERS:
             logging.getLogger(name).addFilter(_heard)
         self.start()
-        self.join(LONGEST_SECONDS)
+        self.join(longest)
         if self.is_alive():
-            self.told = f"it took longer than {LONGEST_SECONDS:.0f} seconds"
+            self.told = f"it took longer than {longest:.0f} seconds"
 
     def run(self) -> None:
         try:

@@ -85,8 +85,8 @@ def suppressing(kind: str, findings: Sequence[Finding], suppressions: Iterable[S
 
 
 def new_id(
-    monitor: str, partition: str, kind: str, columns: Sequence[str], segment: Sequence[Condition], key: str
+    monitor: str, partition: str, kind: str, columns: Sequence[str], segment: Sequence[Condition], key: str, turn: int
 ) -> str:
-    """An id that the same incident of the same partition gets whenever it is found."""
-    what = [monitor, partition, kind, list(columns[:1]), [asdict(each) for each in segment], key]
+    """An id that the same incident of the same partition gets whenever it is found; `turn` tells twins apart."""
+    what = [monitor, partition, kind, list(columns[:1]), [asdict(each) for each in segment], key, turn]
     return hashlib.sha256(json.dumps(what).encode(errors="backslashreplace")).hexdigest()[:10]

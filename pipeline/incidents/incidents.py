@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 import pyarrow as pa
@@ -225,7 +226,8 @@ def _named(
         incident_id, first = before.incident_id, min(before.first_partition, night.partition)
     else:
         key = draft.findings[0].key or "" if draft.kind == "single" else ""
-        incident_id = new_id(night.monitor, night.partition, draft.kind, draft.columns, draft.segment, key)
+        named = night.monitor, night.partition, draft.kind, draft.columns, draft.segment
+        incident_id = next(each for at in count() if (each := new_id(*named, key, at)) not in taken)
     taken.add(incident_id)
     return Incident(
         incident_id=incident_id,

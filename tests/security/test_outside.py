@@ -19,7 +19,7 @@ from pipeline.cli.screen import safe
 from pipeline.errors import TablewatchError
 from pipeline.monitor import find
 from pipeline.spreadsheet import write_csv
-from pipeline.steps.house import run_row
+from pipeline.steps.house import House, run_row
 
 FORMULAS = ["=1+1", "+cmd", "-cmd|' /C calc'!A0", "@SUM(A1)", "\t=1", "\r=1", "\n=1"]
 CONTROLS = ["\x1b[2J", "\x1b]0;title\x07", "\u202egnp.exe", "\u2066x", "\x9b31m", "\x08", "a\rb"]
@@ -107,7 +107,7 @@ def test_p34_a_secret_is_in_no_output_and_no_file(
 def test_refused_data_and_failed_machinery_end_a_run_as_what_they_are(house: SmallHouse, name: str) -> None:
     error = getattr(errors, name)("nights 2013-02-03: a reason; a mend")
     monitor = find("nights", house.monitors)
-    with pytest.raises(type(error)), run_row(house.store, monitor, "2013-02-03", "score"):
+    with pytest.raises(type(error)), run_row(House(), monitor, "2013-02-03", "score"):
         raise error
     (run, *_) = house.store.runs("nights", "2013-02-03")
     assert (run.status, run.reason) == (ENDINGS[name], str(error))

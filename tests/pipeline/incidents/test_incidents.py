@@ -252,6 +252,13 @@ def test_a_sample_of_the_accepted_records_tells_about_how_many() -> None:
     assert f" of about {incident.segment_records} records with shop shop03" in incident.summary
 
 
+def test_twins_have_ids_of_their_own() -> None:
+    from pipeline.incidents.continuing import new_id
+
+    told = "orders", PARTITION, "pattern", ("total",), (), ""
+    assert new_id(*told, 0) == new_id(*told, 0) != new_id(*told, 1)
+
+
 def test_nothing_wrong_is_no_incident() -> None:
     assert Wrong().find().incidents == []
 
