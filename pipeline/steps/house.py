@@ -107,16 +107,28 @@ def run_row(house: House, monitor: Monitor, partition: str | None, kind: RunKind
     run_id = house.store.start_run(monitor.name, partition, kind, monitor.config_hash)
     try:
         yield run_id
-    except TablewatchError as error:
+    except TablewatchError as raised:
+        error = _of_the_run(raised, monitor, partition)
         status: RunStatus = "failed"
         if isinstance(error, RefusedData):
             status = "empty" if isinstance(error, EmptyPartition) else "refused"
         _end_badly(house, monitor, partition, kind, run_id, status, str(error), alerts)
-        raise
+        if error is raised:
+            raise
+        raise error from raised.__cause__
     except BaseException as error:
         # The words of an unforeseen error may hold a secret, so only its name is kept.
         _end_badly(house, monitor, partition, kind, run_id, "failed", type(error).__name__, alerts)
         raise
+
+
+def _of_the_run(error: TablewatchError, monitor: Monitor, partition: str | None) -> TablewatchError:
+    """The error, beginning with the monitor and the partition: what reads for many of them cannot name them."""
+    if not isinstance(error, FailedMachinery) or str(error).startswith(monitor.name):
+        return error
+    from pipeline.store.runs import subject
+
+    return FailedMachinery(f"{subject(monitor.name, partition)}: {error}")
 
 
 def _end_badly(

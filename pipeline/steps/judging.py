@@ -46,12 +46,12 @@ def judge(
     alerts: bool,
 ) -> Judged:
     """Make of what was tallied what the store keeps. `alerts`, if wanted, tell what no earlier run of it told."""
+    drift, tested = tally.drift(), tally.self_test()
     store = house.store
     states = {state.partition: state for state in store.partition_states(monitor.name)}
     scored = sorted(state.partition for state in states.values() if state.scored_at is not None)
     earlier = _earlier(house, monitor, scored, partition)
     found = tally.incidents(results, earlier, store.suppressions(monitor.name, active_at=store.clock()))
-    drift, tested = tally.drift(), tally.self_test()
     unseeing = _blind(champion, tested)
     retrain = _retrain(house, monitor, partition, champion, drift, scored)
     metrics = tally.metrics() | tested.as_metrics() | (drift.score if drift else {}) | {"blind": float(bool(unseeing))}

@@ -24,6 +24,7 @@ from pipeline.store.schema import metadata
 
 NIGHTS = ("2013-02-01", "2013-02-02", "2013-02-03", "2013-02-04")
 ROWS = 120
+RESULTS = ("validations", "quarantine", "anomalies", "contributions", "incidents", "metrics", "column_metrics")
 MONITOR = """\
 source: {source}
 partition_by: night
@@ -126,7 +127,7 @@ class NightHouse:
         versions = {row["version"]: row["status"] for row in rows["model_versions"]}
         results: dict[str, list[str]] = {}
         scorers: dict[str, set[str]] = {}
-        for name in ("validations", "quarantine", "anomalies", "contributions", "metrics"):
+        for name in RESULTS:
             for row in rows[name]:
                 results.setdefault(row["partition"], []).append(f"{name} {_lasting(row)}")
                 if "model_version" in row:

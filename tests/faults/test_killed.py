@@ -8,7 +8,7 @@ import signal
 from dataclasses import dataclass, replace
 
 import pytest
-from night_house import NightHouse, State, nights
+from night_house import RESULTS, NightHouse, State, nights
 
 from pipeline.store.schema import metadata
 
@@ -33,7 +33,7 @@ def test_p25_a_scoring_killed_at_any_write_leaves_the_rows_before_or_after(house
     assert all(kill.after.litter == () and kill.after.bundles == before.bundles for kill in killed)
     assert {kill.after.runs[-1] for kill in killed} == {("run", "done"), ("score", "running"), ("score", "done")}
     written = {kill.label.split()[-1] for kill in killed if kill.label.startswith("after INSERT")}
-    assert written == {"runs", "validations", "quarantine", "anomalies", "contributions", "metrics"}
+    assert written == {"runs", *RESULTS}
 
 
 @pytest.mark.parametrize("empty", ["sqlite"], indirect=True)
