@@ -124,11 +124,12 @@ def run_row(house: House, monitor: Monitor, partition: str | None, kind: RunKind
 
 def _of_the_run(error: TablewatchError, monitor: Monitor, partition: str | None) -> TablewatchError:
     """The error, beginning with the monitor and the partition: what reads for many of them cannot name them."""
-    if not isinstance(error, FailedMachinery) or str(error).startswith(monitor.name):
-        return error
     from pipeline.store.runs import subject
 
-    return FailedMachinery(f"{subject(monitor.name, partition)}: {error}")
+    about = subject(monitor.name, partition)
+    if not isinstance(error, FailedMachinery) or str(error).startswith((f"{monitor.name}:", f"{about}:")):
+        return error
+    return FailedMachinery(f"{about}: {error}")
 
 
 def _end_badly(

@@ -92,7 +92,7 @@ def test_p28_scores_that_do_not_fit_leave_the_file_there_was(
     scores.write_bytes(b"the scores of yesterday")
     code, said = tablewatch(house, "score", "nights", *NIGHT, "--scores", str(scores), fault=NoFileGrows(size))
     assert code == 1
-    assert said.startswith(f"error: {scores}: could not be written: ")
+    assert said.startswith(f"error: nights 2013-02-03: {scores}: could not be written: ")
     assert "File too large" in said
     assert [path.name for path in scores.parent.iterdir()] == ["scores.parquet"]
     assert scores.read_bytes() == b"the scores of yesterday"
