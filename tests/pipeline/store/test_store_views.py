@@ -15,12 +15,16 @@ DOCUMENT = (Path(__file__).parents[3] / "docs" / "store.md").read_text()
 VIEWS = [
     "v_alerts",
     "v_anomalies",
+    "v_calendar",
+    "v_column_metrics",
     "v_column_reasons",
     "v_health",
     "v_incidents",
     "v_labels",
+    "v_metrics",
     "v_model_history",
     "v_partition_summary",
+    "v_quarantine",
 ]
 
 
