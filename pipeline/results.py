@@ -130,7 +130,7 @@ class Alert:
 
     monitor: str
     partition: str | None
-    kind: Literal["incidents", "refused", "failed", "model"]
+    kind: Literal["incidents", "refused", "failed", "model", "late"]
     severity: IncidentSeverity
     endpoint: str
     dedup_key: str

@@ -30,6 +30,12 @@ class Settings(BaseSettings):
         """The folder of the registry's bundles."""
         return self.home.absolute() / "bundles"
 
+    @property
+    def dag_run(self) -> str | None:
+        """The DAG run of the Airflow task that this process is, or was started by: its DAG's id, a slash, its own."""
+        names = [os.environ.get(name) for name in ("AIRFLOW_CTX_DAG_ID", "AIRFLOW_CTX_DAG_RUN_ID")]
+        return "/".join(name for name in names if name) if all(names) else None
+
     def endpoint_url(self, endpoint: str) -> str | None:
         """The apprise URL of an endpoint, a secret, so no field of these settings; None where there is none."""
         return os.environ.get(endpoint_variable(endpoint), "").strip() or None

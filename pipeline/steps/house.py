@@ -104,7 +104,7 @@ def run_row(house: House, monitor: Monitor, partition: str | None, kind: RunKind
 
     With `alerts` people are told when it raises.
     """
-    run_id = house.store.start_run(monitor.name, partition, kind, monitor.config_hash)
+    run_id = house.store.start_run(monitor.name, partition, kind, monitor.config_hash, house.settings.dag_run)
     try:
         yield run_id
     except TablewatchError as raised:

@@ -23,7 +23,10 @@ RunStatus = Literal["running", "done", "refused", "empty", "failed"]
 
 @dataclass(frozen=True)
 class Run:
-    """One row of `runs`; `partition` is None for a run of no single partition, times are UTC."""
+    """One row of `runs`; `partition` is None for a run of no single partition, times are UTC.
+
+    `dag_run` names the DAG run that it belongs to, `score_flights/scheduled__2013-02-04T07:00:00+00:00`.
+    """
 
     run_id: str
     monitor: str
@@ -36,6 +39,7 @@ class Run:
     config_hash: str
     started_at: dt.datetime
     finished_at: dt.datetime | None
+    dag_run: str | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,9 @@ def view_of(name: str, shape: type) -> sa.TableClause:
 class Runs(Database):
     """The part of the store that knows of runs."""
 
-    def start_run(self, monitor: str, partition: str | None, kind: RunKind, config_hash: str) -> str:
+    def start_run(
+        self, monitor: str, partition: str | None, kind: RunKind, config_hash: str, dag_run: str | None = None
+    ) -> str:
         """Commit a row with the status `running`; the new run's id (a UUID's text)."""
         run_id = str(uuid.uuid4())
         with self._writing(subject(monitor, partition)) as connection:
@@ -107,6 +113,7 @@ class Runs(Database):
                     counts={},
                     config_hash=config_hash,
                     started_at=self.clock(),
+                    dag_run=dag_run,
                 )
             )
         return run_id

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
+from alembic.command import upgrade
 from alembic.migration import MigrationContext
 
 from pipeline.errors import ConfigurationError, FailedMachinery
+from pipeline.results import Alert
 from pipeline.store import Store, database
 from pipeline.store.schema import metadata
 
@@ -76,6 +80,31 @@ def test_p25_a_migration_that_fails_leaves_nothing(url: str, engine: sa.Engine, 
     assert inspector.get_table_names() + inspector.get_view_names() == []
     monkeypatch.undo()
     Store(url).migrate()
+
+
+def test_a_store_of_before_dag_runs_keeps_its_rows(url: str, engine: sa.Engine, clock, monkeypatch) -> None:
+    store = Store(url, clock)
+    with monkeypatch.context() as before:
+        before.setattr("alembic.command.upgrade", partial(_upgrade_to, "0003"))
+        store.migrate()
+    run = {"run_id": "r1", "monitor": "flights", "kind": "score", "status": "done", "counts": "{}", "config_hash": "c"}
+    alert = Alert("flights", "2013-02-03", "failed", "critical", "ops", "key", "subject", "text", "html")
+    with engine.begin() as connection:
+        columns = ", ".join(run)
+        values = ", ".join(f":{name}" for name in run)
+        now = "'2013-02-04 02:00:00+00:00'"
+        connection.execute(sa.text(f"INSERT INTO runs ({columns}, started_at) VALUES ({values}, {now})"), run)
+    store.post_alerts([alert])
+    store.migrate()
+    assert [(each.run_id, each.dag_run) for each in store.runs()] == [("r1", None)]
+    store.post_alerts([alert, replace(alert, kind="late", dedup_key="other")])
+    assert [(each.kind, each.attempts) for each in store.alerts()] == [("late", 0), ("failed", 0)]
+    with pytest.raises(sa.exc.IntegrityError, match="ck_outbox_kind"):
+        store.post_alerts([replace(alert, kind="gossip", dedup_key="third")])  # type: ignore[arg-type]
+
+
+def _upgrade_to(revision: str, config, _: str) -> None:
+    upgrade(config, revision)
 
 
 def test_a_missing_folder_is_made(tmp_path: Path) -> None:
