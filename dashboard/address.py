@@ -15,7 +15,10 @@ TITLES = {
     "monitor": "Monitor",
     "quality": "Quality",
     "models": "Models",
+    "run": "A run in Airflow",
 }
+WITHOUT_LINK = ("record", "run")
+"""Pages that need more than a monitor to show anything."""
 
 _PAGES: dict[str, StreamlitPage] = {}
 
@@ -34,6 +37,8 @@ def page_asked() -> str | None:
     """The page that the root's address means: as it says, or the nearest to what it names. None for the root itself."""
     if given("page") in TITLES:
         return given("page")
+    if given("dag"):
+        return "run"
     if given("record"):
         return "record"
     return "incident" if given("partition") else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import address, frame
-from dashboard.views import incident, models, monitor, quality, record, tonight
+from dashboard.views import incident, models, monitor, quality, record, run, tonight
 
 _VIEWS = {
     "tonight": tonight.page,
@@ -14,6 +14,7 @@ _VIEWS = {
     "monitor": monitor.page,
     "quality": quality.page,
     "models": models.page,
+    "run": run.page,
 }
 
 

@@ -88,6 +88,11 @@ def partitions(monitor: str) -> list[str]:
     return [row["partition"] for row in read(statements.PARTITIONS, monitor=monitor)]
 
 
+def of_dag_run(dag_run: str) -> Row | None:
+    """The latest run of ours in a run of a DAG, `score_flights/manual__...`; None where there is none."""
+    return next(iter(read(statements.OF_DAG_RUN, dag_run=dag_run)), None)
+
+
 def incidents(monitor: str, partition: str) -> list[Row]:
     """The incidents of a partition, the worst first."""
     return read(statements.INCIDENTS, monitor=monitor, partition=partition, most=MOST)

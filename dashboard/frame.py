@@ -34,7 +34,7 @@ def _links() -> None:
     monitor, partition = address.given("monitor"), address.given("partition")
     with st.container(horizontal=True, gap="small"):
         for name, title in address.TITLES.items():
-            if name != "record":
+            if name not in address.WITHOUT_LINK:
                 address.link(
                     name, title, monitor=monitor, partition=partition if name in ("incident", "quality") else None
                 )

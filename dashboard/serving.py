@@ -7,7 +7,7 @@ from pathlib import Path
 
 from streamlit.web.cli import main as streamlit
 
-PAGES = ("tonight", "incident", "record", "monitor", "quality", "models")
+PAGES = ("tonight", "incident", "record", "monitor", "quality", "models", "run")
 LATER = ("altair", "pandas", "alembic.command", "pipeline.validation.words", "pipeline.registry", "pipeline.steps")
 
 

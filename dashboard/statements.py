@@ -12,6 +12,11 @@ PARTITIONS = """
 SELECT "partition" FROM v_partition_summary WHERE monitor = :monitor ORDER BY "partition" DESC
 """
 
+OF_DAG_RUN = """
+SELECT monitor, "partition", kind, status, reason, started_at FROM runs WHERE dag_run = :dag_run
+ORDER BY sequence DESC LIMIT 1
+"""
+
 INCIDENTS = """
 SELECT * FROM v_incidents WHERE monitor = :monitor AND "partition" = :partition
 ORDER BY CASE severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END, p_value, incident_id LIMIT :most
