@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli import store
 from pipeline.cli.alerting import alerts
 from pipeline.cli.backtesting import backtest
 from pipeline.cli.codes import encode, synth
@@ -53,6 +54,10 @@ for command in (
     doctor,
 ):
     app.command()(told(command))
+
+of_store = typer.Typer(help="The store itself.", no_args_is_help=True, rich_markup_mode=None)
+of_store.command()(told(store.grants))
+app.add_typer(of_store, name="store")
 
 
 def _version(wanted: bool) -> None:

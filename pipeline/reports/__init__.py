@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline.reports.alerting import AlertLine, alerts
 from pipeline.reports.checking import Checked, check
 from pipeline.reports.findings import Anomalies, Broken, Explanation, PartitionLine, anomalies, explain, partitions
+from pipeline.reports.granting import grants
 from pipeline.reports.health import Diagnosis, MonitorHealth, doctor
 from pipeline.reports.labelling import MutedIncident, SuppressionState, incidents, labels, suppressions
 from pipeline.reports.versions import beside_champion, canary_figures, models, promote, rollback
@@ -29,6 +30,7 @@ __all__ = [
     "check",
     "doctor",
     "explain",
+    "grants",
     "in_words",
     "incidents",
     "labels",

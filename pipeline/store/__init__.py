@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline.store.grants import Granting, Grants
 from pipeline.store.labels import Labels, Said, StoredLabel, Suppression
 from pipeline.store.outbox import Outbox, StoredAlert
 from pipeline.store.reads import Reads, StoredAnomaly, StoredIncident, StoredQuarantined
@@ -10,6 +11,7 @@ from pipeline.store.versions import ModelStatus, ModelVersion, TrainedModel, Ver
 from pipeline.store.writes import PartitionResults, Writes
 
 __all__ = [
+    "Grants",
     "Health",
     "ModelStatus",
     "ModelVersion",
@@ -30,5 +32,5 @@ __all__ = [
 ]
 
 
-class Store(Writes, Reads, Versions, Labels, Outbox):
+class Store(Writes, Reads, Versions, Labels, Outbox, Granting):
     """Runs, results, suites, model versions and labels of every monitor, in one database."""
