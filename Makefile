@@ -10,7 +10,7 @@ PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13 3,$(shell command -v python$(v)
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help setup demo ui dashboard test test-fast lint format schema promises postgres chromium bench bench-detection soak clean
+.PHONY: help setup demo ui dashboard test test-fast lint format schema promises env compose-test postgres chromium bench bench-detection soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -55,6 +55,12 @@ schema: setup ## Write docs/monitor.schema.json again after a change of the moni
 
 promises: setup ## List in docs/promises.md the tests that keep each promise
 	$(RUN) python -m tests.promises
+
+env: ## Make the secrets of docker-compose.yml in .env, or add what it lacks (needs no setup)
+	@$(PYTHON) deploy/env.py
+
+compose-test: setup ## Build the images, bring the stack up, kill parts of it, take it down (needs Docker; half an hour)
+	TABLEWATCH_TEST_COMPOSE=1 $(RUN) pytest -m compose tests/compose
 
 postgres: ## Install PostgreSQL's server programs (Debian, root) for the tests that need a real one
 	command -v apt-get && apt-get install --yes --no-install-recommends postgresql
