@@ -4,7 +4,7 @@ Nothing heavy loads with this package; each step loads what it needs. A step wri
 but for `alerting`, `codes` and `labelling`, which change nothing that was found in a partition.
 """
 
-from pipeline.steps.alerting import deliver
+from pipeline.steps.alerting import deliver, tell_late
 from pipeline.steps.house import House, Outcome
 from pipeline.steps.labelling import Labelled, label, mute, unmute
 from pipeline.steps.learning import train
@@ -23,6 +23,7 @@ __all__ = [
     "rescore",
     "run",
     "score",
+    "tell_late",
     "train",
     "unmute",
     "validate",

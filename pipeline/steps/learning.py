@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.errors import CorruptBundle, RefusedData
+from pipeline.errors import CorruptBundle
 from pipeline.monitor import Monitor
 from pipeline.settings import Settings
 from pipeline.steps.house import House, Outcome, Progress, run_row
+from pipeline.steps.window import accepted_records, training_window
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from pipeline.detector import Detector
-    from pipeline.source import Source
-    from pipeline.steps.labelled import WindowLabels
     from pipeline.store import ModelVersion
     from pipeline.training import Challenger
     from pipeline.validation import Suite
@@ -42,9 +39,9 @@ def train(
     monitor = house.monitor(name)
     with run_row(house, monitor, through, "train", alerts) as run_id:
         source = house.source(monitor)
-        partitions = _window(house, monitor, source, through)
+        partitions = training_window(house, monitor, source, through)
         labels = WindowLabels.of(house.store, monitor, partitions)
-        accepted, suite, counts = _accepted_window(monitor, source, partitions, seed, labels)
+        accepted, suite, counts = accepted_records(monitor, source, partitions, seed, labels)
         champion = house.store.champion(name)
         defender = _detector(house, monitor, champion)
         expected = labels.are_expected(accepted)
@@ -104,48 +101,6 @@ def _said(counts: dict[str, int]) -> str:
     told += [f"{weighted} expected weighted"] if weighted else []
     told += [f"{apart} expected quarantined by the monitor's own expectations"] if apart else []
     return f" ({', '.join(told)})" if told else ""
-
-
-def _window(house: House, monitor: Monitor, source: Source, through: str | None) -> dict[str, int]:
-    """The partitions to train on with their records: the last ones up to `through` that were not refused."""
-    refused = {s.partition for s in house.store.partition_states(monitor.name) if s.status == "refused"}
-    known = [p for p in source.partitions() if p.key]
-    past = [p for p in known if (through is None or p.key <= through) and p.key not in refused]
-    window = past[-monitor.training.window :]
-    if not window:
-        there = f"the table begins with {known[0].key}" if known else "the table is empty"
-        raise RefusedData(f"{monitor.name} {through or ''}: no partition to train on; {there}")
-    return {p.key: p.rows for p in window}
-
-
-def _accepted_window(
-    monitor: Monitor, source: Source, partitions: dict[str, int], seed: int, labels: WindowLabels | None = None
-) -> tuple[pa.Table, Suite, dict[str, int]]:
-    """The window's records that keep to the suite learned from it, and that suite; of none that is confirmed."""
-    import pyarrow as pa
-
-    from pipeline import training
-    from pipeline.steps.labelled import WindowLabels
-    from pipeline.validation import KeyCensus, RecordCheck, learn, unique_columns
-
-    names = [n for n in source.schema(list(partitions)).names if n not in monitor.columns.exclude]
-    batches = source.batches(list(partitions), names)
-    labels = labels or WindowLabels(monitor)
-    sampled = training.sample(batches, sum(partitions.values()), monitor.training.max_rows, seed, labels.are_expected)
-    window = sampled.filter(pa.array(~labels.are_confirmed(sampled)))
-    expected = window.filter(pa.array(labels.are_expected(window)))
-    suite = learn(monitor, window, source.profiles(list(partitions)), expected)
-    # A key is unique within its partition, not within the window.
-    none = {group: frozenset[bytes]() for group in unique_columns(suite)}
-    check = RecordCheck(monitor, max(partitions), suite, KeyCensus(none, none))
-    accepted = [check.check(batch, 0).accepted for batch in window.to_batches()]
-    table = pa.concat_tables(accepted, promote_options="permissive") if accepted else window
-    counts = {"read": window.num_rows, "accepted": table.num_rows, "quarantined": window.num_rows - table.num_rows}
-    if labels.confirmed or labels.expected:
-        weighted = int(labels.are_expected(table).sum())
-        counts |= {"confirmed": sampled.num_rows - window.num_rows, "expected": weighted}
-        counts["expected_quarantined"] = expected.num_rows - weighted
-    return table, suite, counts
 
 
 def _keep(house: House, monitor: Monitor, challenger: Challenger, suite: Suite, seed: int) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import RefusedData
 from pipeline.monitor import Monitor
 from pipeline.steps.house import House, Progress
-from pipeline.steps.learning import _accepted_window, _window
+from pipeline.steps.window import accepted_records, training_window
 
 if TYPE_CHECKING:
     from pipeline.detector import Detector
@@ -114,11 +114,11 @@ class Champions:
         if through is None:
             raise RefusedData(f"{self._monitor.name} {partition}: no model, and no partition before it to train one on")
         source = self._house.source(self._monitor)
-        window = _window(self._house, self._monitor, source, through)
+        window = training_window(self._house, self._monitor, source, through)
         window = {key: rows for key, rows in window.items() if key not in self.refused}
         if not window:
             raise RefusedData(f"{self._monitor.name} {partition}: no model, and every partition before it is refused")
-        accepted, suite, _ = _accepted_window(self._monitor, source, window, seed=0)
+        accepted, suite, _ = accepted_records(self._monitor, source, window, seed=0)
         defender = self._current.detector if self._current else None
         challenger = training.train(
             self._monitor, accepted, window, 0, lambda share, text: progress(share, f"training: {text}"), defender
