@@ -1,9 +1,8 @@
 """monitors/*.yaml → the DAGs validate_<m>, score_<m>, ask_retrain_<m> and retrain_<m>; nothing else.
 
 Every run is for one partition: its partition key (`2013-02-03`) or, when a person triggers it, its param `partition`.
-No task asks what day it is. Files in monitors/ that cannot be read are told by the DAG broken_monitors, which fails
-until they are mended: an import error here would take every other monitor's DAGs down. Where a monitor names endpoints
-there is deliver_alerts. docs/airflow.md tells the rest.
+No task asks what day it is. A file in monitors/ that cannot be read is told by the DAG broken_monitors, since an import
+error here would take every other monitor's DAGs down. Where a monitor names endpoints there is deliver_alerts.
 """
 
 from __future__ import annotations
@@ -186,10 +185,10 @@ def _approval(monitor: Monitor, trained: Any) -> None:
 
 
 def delivery_dag() -> None:
-    """Makes the DAG deliver_alerts: what an endpoint did not take is sent again without waiting for the next night."""
+    """Makes the DAG deliver_alerts: late nights are told, and what an endpoint did not take is sent again."""
     with _dag_of_all(
         "deliver_alerts",
-        "Sends the alerts that are due again",
+        "Tells of nights that are late, and sends the alerts that are due again",
         CronTriggerTimetable("*/5 * * * *", timezone="UTC"),
         guides.delivery(RETRIES + 1),
         timedelta(minutes=30),
@@ -199,6 +198,8 @@ def delivery_dag() -> None:
         def deliver() -> dict[str, int]:
             from pipeline import steps
 
+            for late in steps.tell_late():
+                log.warning("%s", late)
             delivered = steps.deliver()
             for endpoint, reason in delivered.errors.items():
                 log.warning("%s did not take an alert, which stays in the outbox: %s", endpoint, reason)
@@ -253,7 +254,7 @@ def _dag(kind: str, monitor: Monitor, schedule: BaseTimetable | DayBeforeTimetab
 
 
 def _dag_of_all(dag_id: str, description: str, schedule: BaseTimetable, doc_md: str, timeout: timedelta) -> DAG:
-    """A DAG that belongs to no monitor. It starts unpaused: nobody would think of it."""
+    """A DAG of no monitor. It starts unpaused: nobody would think of it."""
     return DAG(
         dag_id=dag_id,
         description=description,

@@ -71,7 +71,8 @@ These monitors have no DAGs until their files are mended:
 goes away with the last broken file.
 """
 DELIVERY_GUIDE = """\
-Sends the alerts that are due again because an endpoint did not take them; each run of a monitor sends its own.
+Tells of nights that are not scored by their monitor's `alerts.deadline`, and sends the alerts that are due again
+because an endpoint did not take them; each run of a monitor sends its own.
 
 **Owner:** data-team
 

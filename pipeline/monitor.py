@@ -6,6 +6,7 @@ here, so that no secret sits in the value. docs/monitor.md is the reference of e
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import re
@@ -19,7 +20,19 @@ from pydantic_core import core_schema
 from pipeline.errors import ConfigurationError
 from pipeline.monitor_file import did_you_mean, one_line, read
 from pipeline.monitor_problems import check
-from pipeline.monitor_values import Connection, Cron, Endpoints, ExpectationItem, Names, Section, Text, Zone, refuse
+from pipeline.monitor_values import (
+    Connection,
+    Cron,
+    Endpoints,
+    ExpectationItem,
+    Names,
+    Section,
+    Span,
+    Text,
+    Zone,
+    as_span,
+    refuse,
+)
 from pipeline.monitor_values import Expectation as Expectation
 
 Kind = Literal["numeric", "categorical", "boolean", "datetime", "clock", "text"]
@@ -139,6 +152,13 @@ class Alerts(Section):
     """Names of endpoints; the URL of `ops` is the environment's TABLEWATCH_ALERTS__OPS."""
     min_severity: Literal["info", "warning", "critical"] = "warning"
     """The least severity that is told."""
+    deadline: Span | None = None
+    """How long after its schedule a partition may not be scored before that is told: 90m, 6h, 1d."""
+
+    @property
+    def patience(self) -> dt.timedelta | None:
+        """The deadline as a time span."""
+        return None if self.deadline is None else as_span(self.deadline)
 
 
 class Monitor(Section):

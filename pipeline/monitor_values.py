@@ -14,6 +14,7 @@ from pipeline.monitor_file import nearest
 from pipeline.results import Severity
 
 _EXPECTATION = r"^expect_[a-z0-9_]+$"
+LONGEST_SPAN = dt.timedelta(days=7)
 _EXPECTATION_ITEM = {
     "type": "object",
     "patternProperties": {_EXPECTATION: {"type": "object", "description": "The expectation's arguments."}},
@@ -66,6 +67,18 @@ def _zone(name: str) -> str:
     return name
 
 
+def _span(text: str) -> str:
+    if not re.fullmatch(r"[1-9]\d{0,3}[mhd]", text) or not dt.timedelta(minutes=1) <= as_span(text) <= LONGEST_SPAN:
+        refuse(f"{text!r} is not a time span of at most {LONGEST_SPAN.days} days: write one such as 90m, 6h or 1d")
+    return text
+
+
+def as_span(text: str) -> dt.timedelta:
+    """The time span that is written as 90m, 6h or 1d."""
+    unit = {"m": "minutes", "h": "hours", "d": "days"}[text[-1]]
+    return dt.timedelta(**{unit: int(text[:-1])})
+
+
 def _connection(text: str) -> str:
     # The text may hold a password, so no message repeats it.
     if not re.match(r"[a-z][a-z0-9+.-]*://|airflow:.|\$\{", text):
@@ -107,6 +120,7 @@ Text = Annotated[str, Field(min_length=1)]
 Names = Annotated[tuple[Text, ...], AfterValidator(_distinct), Field(json_schema_extra={"uniqueItems": True})]
 Cron = Annotated[str, AfterValidator(_cron)]
 Zone = Annotated[str, AfterValidator(_zone)]
+Span = Annotated[str, AfterValidator(_span)]
 Connection = Annotated[str, AfterValidator(_connection)]
 Endpoints = Annotated[tuple[Annotated[str, AfterValidator(_endpoint)], ...], AfterValidator(_distinct)]
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pipeline.alerts.delivery import Delivered, deliver, send_test
 from pipeline.alerts.endpoints import problem_of
-from pipeline.alerts.messages import of_failed, of_incidents, of_model, of_refused, worth_telling
+from pipeline.alerts.messages import of_failed, of_incidents, of_late, of_model, of_refused, worth_telling
 
 __all__ = [
     "Delivered",
     "deliver",
     "of_failed",
     "of_incidents",
+    "of_late",
     "of_model",
     "of_refused",
     "problem_of",

@@ -1,4 +1,4 @@
-"""What people are told: incidents, a partition that was refused, machinery that failed, a model to look at. Pure.
+"""What people are told: incidents, a partition refused or late, machinery that failed, a model to look at. Pure.
 
 One message a run and endpoint. Values come from incidents, where those of sensitive columns are digests already; here
 they are not even told as digests.
@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlencode
 
 from pipeline.alerts.page import Line, Page, as_html, as_text, fitting, one_line
 from pipeline.monitor import Monitor
 from pipeline.plain import some
 from pipeline.results import Alert, Incident, IncidentSeverity
+
+if TYPE_CHECKING:
+    from pipeline.lateness import Due
 
 MOST_INCIDENTS = 10
 MOST_REASONS = 10
@@ -26,7 +29,7 @@ LONGEST_REASON = 600
 PATIENCE = 900.0
 """Seconds before a failure is told: Airflow tries again within them, and a success withdraws the message."""
 
-Kind = Literal["incidents", "refused", "failed", "model"]
+Kind = Literal["incidents", "refused", "failed", "model", "late"]
 
 _RANKS: dict[IncidentSeverity, int] = {"critical": 0, "warning": 1, "info": 2}
 
@@ -77,6 +80,21 @@ def of_failed(monitor: Monitor, partition: str | None, kind: str, reason: str) -
     what = "training failed" if kind == "train" else "the run failed, so the partition's earlier results stay"
     mend = [Line("Airflow tries again by itself; by hand:"), _again(monitor, partition, kind)]
     return _bad_end(monitor, partition, ("failed", kind), what, reason, mend, PATIENCE)
+
+
+def of_late(monitor: Monitor, due: Due, stands: str) -> list[Alert]:
+    """A partition that is not scored by its deadline; `stands` says where it is. Critical, and told once."""
+    about, partition = f"{monitor.name} {due.partition}", due.partition
+    by = f"{due.deadline:%Y-%m-%d %H:%M %Z}, {monitor.alerts.deadline} after its schedule"
+    key = f"{monitor.name}/{partition}/late"
+    where = Line(f"tablewatch partitions {monitor.name}", "command")
+    page = [
+        [Line(f"{about}: late: it was not scored by {by}", "strong")],
+        [Line(one_line(stands, LONGEST_REASON))],
+        [Line("to look, and to do it by hand:"), where, _again(monitor, partition, "run")],
+        [_reference(key)],
+    ]
+    return _alerts(monitor, partition, "late", "critical", key, f"{about}: late: not scored by {by}", page)
 
 
 def of_model(

@@ -60,6 +60,7 @@ def _deliver(as_json: bool) -> None:
     with working("delivering"):
         from pipeline import steps
 
+        steps.tell_late()
         done = steps.deliver()
     if as_json:
         say_json(done)

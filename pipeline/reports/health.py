@@ -15,7 +15,7 @@ from pipeline.monitor import scan
 from pipeline.reports.alerting import undelivered_problems
 from pipeline.reports.words import some
 from pipeline.settings import Settings
-from pipeline.steps import House
+from pipeline.steps import House, late_nights
 
 if TYPE_CHECKING:
     from pipeline.store import Health
@@ -74,6 +74,7 @@ def doctor(settings: Settings | None = None) -> Diagnosis:
     if revision is not None:
         problems += [problem for name in monitors for problem in _bundle_problems(house, name)]
         problems += undelivered_problems(house.store.alerts(undelivered=True))
+        problems += late_nights(house)
     seen = [_health(name, health.get(name), dt.datetime.now(dt.UTC)) for name in monitors]
     return Diagnosis(
         versions=versions,

@@ -4,7 +4,7 @@ Nothing heavy loads with this package; each step loads what it needs. A step wri
 but for `alerting`, `codes` and `labelling`, which change nothing that was found in a partition.
 """
 
-from pipeline.steps.alerting import deliver, tell_late
+from pipeline.steps.alerting import deliver, late_nights, tell_late
 from pipeline.steps.house import House, Outcome
 from pipeline.steps.labelling import Labelled, label, mute, unmute
 from pipeline.steps.learning import train
@@ -18,6 +18,7 @@ __all__ = [
     "backfill",
     "deliver",
     "label",
+    "late_nights",
     "left_behind",
     "mute",
     "rescore",

@@ -10,6 +10,8 @@ from pipeline.settings import Settings
 from pipeline.steps.house import House
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pipeline.alerts import Delivered
     from pipeline.lateness import Due
     from pipeline.monitor import Monitor
@@ -37,33 +39,38 @@ def tell_late(settings: Settings | None = None) -> list[str]:
 
     house = House(settings)
     told = []
-    for monitor in scan(house.settings.monitors)[0]:
-        late = late_night(house, monitor)
-        if late is not None:
-            due, state = late
-            stands = what_stands(monitor, state)
-            house.store.post_alerts(of_late(monitor, due, stands))
-            told.append(
-                f"{monitor.name} {due.partition} is not scored, its deadline was {due.deadline:%F %R %Z}; {stands}"
-            )
+    for monitor, due, stands in _late(house):
+        house.store.post_alerts(of_late(monitor, due, stands))
+        told.append(_in_words(monitor, due, stands))
     return told
 
 
-def late_night(house: House, monitor: Monitor) -> tuple[Due, PartitionState | None] | None:
-    """The night that is late now and where it stands. Nights from before the monitor first ran are never late."""
+def late_nights(house: House) -> list[str]:
+    """The nights that are not scored by their deadline, in words; nothing is written. FailedMachinery as above."""
+    return [_in_words(monitor, due, stands) for monitor, due, stands in _late(house)]
+
+
+def _late(house: House) -> Iterator[tuple[Monitor, Due, str]]:
+    """Each monitor whose latest night is late, and where that stands; one from before it first ran is never late."""
     from pipeline.lateness import latest_due
 
-    due = latest_due(monitor, house.store.clock())
-    if due is None:
-        return None
-    since = house.store.watched_since(monitor.name)
-    if since is None or due.scheduled < since:
-        return None
-    state = next(iter(house.store.partition_states(monitor.name, due.partition)), None)
-    return None if state is not None and state.scored_at is not None else (due, state)
+    for monitor in scan(house.settings.monitors)[0]:
+        due = latest_due(monitor, house.store.clock())
+        if due is None:
+            continue
+        since = house.store.watched_since(monitor.name)
+        if since is None or due.scheduled < since:
+            continue
+        state = next(iter(house.store.partition_states(monitor.name, due.partition)), None)
+        if state is None or state.scored_at is None:
+            yield monitor, due, _what_stands(monitor, state)
 
 
-def what_stands(monitor: Monitor, state: PartitionState | None) -> str:
+def _in_words(monitor: Monitor, due: Due, stands: str) -> str:
+    return f"{monitor.name} {due.partition}: late, not scored by {due.deadline:%Y-%m-%d %H:%M %Z}; {stands}"
+
+
+def _what_stands(monitor: Monitor, state: PartitionState | None) -> str:
     """Where a partition that is late stands, in a sentence that says what to look at."""
     name = monitor.name
     if state is None:

@@ -143,10 +143,18 @@ class Runs(Database):
         with self._reading() as connection:
             return [Run(**row) for row in connection.execute(wanted).mappings()]
 
-    def partition_states(self, monitor: str) -> list[PartitionState]:
-        """Every partition of the monitor that was ever attempted, sorted by partition."""
+    def watched_since(self, monitor: str) -> dt.datetime | None:
+        """When the monitor's first run began; None where it never ran."""
+        first = sa.select(sa.func.min(runs.c.started_at)).where(runs.c.monitor == monitor)
+        with self._reading() as connection:
+            return connection.execute(first).scalar()
+
+    def partition_states(self, monitor: str, partition: str | None = None) -> list[PartitionState]:
+        """Every partition of the monitor that was ever attempted, or only this one, sorted by partition."""
         view = view_of("v_partition_summary", PartitionState)
         wanted = sa.select(view).where(view.c.monitor == monitor).order_by(view.c.partition)
+        if partition is not None:
+            wanted = wanted.where(view.c.partition == partition)
         with self._reading() as connection:
             return [PartitionState(**row) for row in connection.execute(wanted).mappings()]
 
@@ -201,7 +209,7 @@ def end_run(
         columns = runs.c.monitor, runs.c.partition, runs.c.kind
         run = connection.execute(sa.select(*columns).where(runs.c.run_id == run_id)).one()
         if run.kind != "validate":
-            withdraw(connection, run.monitor, run.partition, ("failed", "refused"))
+            withdraw(connection, run.monitor, run.partition, ("failed", "refused", "late"))
     connection.execute(
         runs.update()
         .where(runs.c.run_id == run_id, runs.c.status == "running")

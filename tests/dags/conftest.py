@@ -100,7 +100,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> FakeSteps:
     """The steps that the DAGs call in this test, and the reports."""
     fake = FakeSteps()
     for package, names in (
-        ("steps", ("validate", "score", "train", "deliver")),
+        ("steps", ("validate", "score", "train", "deliver", "tell_late")),
         ("reports", ("promote", "beside_champion")),
     ):
         module = types.ModuleType(f"pipeline.{package}")

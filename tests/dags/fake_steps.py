@@ -23,6 +23,7 @@ class FakeSteps:
     retrain: tuple[str, ...] = ()
     awaits_approval: bool = False
     delivered: FakeDelivered | None = None
+    late: list[str] = field(default_factory=list)
 
     def validate(self, name: str, partition: str, alerts: bool = True) -> FakeOutcome:
         self.told.append(alerts)
@@ -38,6 +39,9 @@ class FakeSteps:
     def deliver(self) -> FakeDelivered:
         self._run("deliver", "", None)
         return self.delivered or FakeDelivered(2, 0, {})
+
+    def tell_late(self) -> list[str]:
+        return self.late
 
     def promote(self, name: str, version: str, reason: str) -> FakeVersion:
         self.promoted.append((name, version, reason))

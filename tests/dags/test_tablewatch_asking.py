@@ -188,6 +188,15 @@ def test_an_endpoint_that_is_down_fails_no_delivery(
 
 
 @pytest.mark.slow
+def test_late_nights_are_told_before_delivery(
+    database: None, deliver: Any, steps: FakeSteps, caplog: pytest.LogCaptureFixture
+) -> None:
+    steps.late = ["flights 2013-02-03: late, not scored by 08:00"]
+    assert step(deliver).state == "success"
+    assert steps.late[0] in caplog.text and len(steps.calls) == 1
+
+
+@pytest.mark.slow
 def test_a_store_that_is_down_fails_delivery_in_the_end(database: None, deliver: Any, steps: FakeSteps) -> None:
     from airflow_runs import without_delay
 
