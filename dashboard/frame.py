@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from dashboard import address, data, markup, writing
+from dashboard import address, data, identity, markup, writing
 from pipeline.errors import TablewatchError
 from pipeline.settings import Settings
 
@@ -19,7 +19,9 @@ def framed(view: Callable[[], None]) -> Callable[[], None]:
     def page() -> None:
         markup.style()
         try:
-            data.prepared(Settings().store, writing.allowed())
+            if not identity.entered():
+                return
+            data.prepared(Settings().store, writing.enabled())
             _links()
             writing.told()
             view()
@@ -38,6 +40,7 @@ def _links() -> None:
                 address.link(
                     name, title, monitor=monitor, partition=partition if name in ("incident", "quality") else None
                 )
+        identity.shown()
 
 
 def chosen_monitor() -> str:

@@ -12,11 +12,20 @@ LATER = ("altair", "pandas", "alembic.command", "pipeline.validation.words", "pi
 
 
 def prepare() -> None:
-    """Load what the pages need, which takes some seconds."""
+    """Load what the pages need, which takes some seconds.
+
+    Raises ConfigurationError where a login is configured by halves: then nothing is served.
+    """
+    import_module("dashboard.identity").required()
     for name in (*LATER, *(f"dashboard.views.{page}" for page in PAGES)):
         import_module(name)
     # Altair reads its schema when the first chart is drawn.
     import_module("dashboard.charts").rate_by_night([]).to_dict()
+
+
+def asks_for_login() -> bool:
+    """Whether nobody sees a page before login."""
+    return bool(import_module("dashboard.identity").required())
 
 
 def serve(host: str, port: int) -> None:

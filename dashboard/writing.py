@@ -8,7 +8,7 @@ from typing import Literal
 
 import streamlit as st
 
-from dashboard import data, markup
+from dashboard import data, identity, markup
 from pipeline.errors import ConfigurationError, TablewatchError
 from pipeline.settings import Settings
 
@@ -18,15 +18,26 @@ LONGEST_NOTE = 1_000
 Said = Literal["confirmed", "expected", "withdrawn"]
 
 
-def allowed() -> bool:
-    """Whether this screen may write."""
+def enabled() -> bool:
+    """Whether this dashboard writes at all."""
     return os.environ.get(READ_ONLY, "").strip().lower() in ("", "0", "false", "no")
 
 
+def allowed() -> bool:
+    """Whether who is looking may write."""
+    return enabled() and identity.may_write()
+
+
 def _writes(author: str) -> str:
-    """The author of what is about to be written. Raises ConfigurationError without one, and where nothing may be."""
-    if not allowed():
+    """The author of what is about to be written: who is logged in, else the name as typed.
+
+    Raises ConfigurationError without one, and where nothing may be written.
+    """
+    if not enabled():
         raise ConfigurationError(f"this dashboard only reads: {READ_ONLY} is set; use the command line instead")
+    if not identity.may_write():
+        raise ConfigurationError(f"you may read only; who runs the dashboard names who writes: {identity.WRITERS}")
+    author = identity.email() or author
     if not author.strip():
         raise ConfigurationError("say who you are, so that others know whom to ask")
     return author.strip()
@@ -75,7 +86,10 @@ def rollback(monitor: str, author: str) -> str:
 
 
 def author_asked(key: str) -> str:
-    """The field for who writes: what was typed last, or what TABLEWATCH_AUTHOR says."""
+    """Who writes: who is logged in; without a login a field with what was typed last, or TABLEWATCH_AUTHOR."""
+    if (known := identity.email()) is not None:
+        markup.remark(f"signed {known}")
+        return known
     known = st.session_state.get("author") or Settings().author or ""
     return str(st.text_input("Your name", value=known, max_chars=200, key=f"author-{key}"))
 

@@ -25,15 +25,15 @@ def dashboard(
 
     It reads the store that TABLEWATCH_STORE_URL or TABLEWATCH_HOME names.
     """
-    if host not in LOOPBACK:
-        warn(f"whoever reaches {host}:{port} sees what the store holds, and may label unless it is --read-only;")
-        warn("it asks for no password: put a proxy that does before it")
     if read_only:
         os.environ[READ_ONLY] = "1"
     with working("loading"):
-        from dashboard.serving import prepare, serve
+        from dashboard.serving import asks_for_login, prepare, serve
 
         prepare()
+    if host not in LOOPBACK and not asks_for_login():
+        warn(f"whoever reaches {host}:{port} sees what the store holds, and may label unless it is --read-only;")
+        warn("it asks for no password: configure a login, or put a proxy that does before it")
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     if as_json:
         say_json({"url": url})

@@ -23,12 +23,17 @@ PATIENCE = 60_000
 READY = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 
 
-@contextmanager
-def serving(*options: str) -> Iterator[str]:
-    """`tablewatch dashboard` on a free port; its URL."""
+def free_port() -> int:
+    """A port on which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serving(*options: str, port: int | None = None) -> Iterator[str]:
+    """`tablewatch dashboard` on a port, a free one if none is said; its URL."""
+    port = port or free_port()
     code = "from pipeline.cli import main; main()"
     command = [sys.executable, "-c", code, "dashboard", "--port", str(port), *options]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
