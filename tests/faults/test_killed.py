@@ -8,12 +8,17 @@ import signal
 from dataclasses import dataclass, replace
 
 import pytest
+import sqlalchemy as sa
+from alembic.script import ScriptDirectory
 from night_house import RESULTS, NightHouse, State, nights
 
+from pipeline.store import database
 from pipeline.store.schema import metadata
+from tests import older_store
 
 pytestmark = pytest.mark.fault
 
+NEWEST = ScriptDirectory(str(database._MIGRATIONS)).get_current_head()
 NIGHT = ("--partition", "2013-02-03")
 
 
@@ -84,6 +89,31 @@ def test_p25_a_store_killed_while_it_is_made_is_made_by_the_next(empty: NightHou
     assert count > 3
     assert empty.tables() == {*metadata.tables, "alembic_version"}
     assert tablewatch(empty, "doctor")[0] == 0
+
+
+@pytest.mark.parametrize("revision", older_store.RELEASED)
+def test_p25_an_older_store_killed_while_it_is_brought_up_to_date_keeps_its_rows(
+    empty: NightHouse, trained: NightHouse, tablewatch, revision: str
+) -> None:
+    url = empty.store_url or f"sqlite:///{empty.home / 'store.db'}"
+    older_store.make(url, revision, older_store.rows_of(trained.engine))
+    count = 0
+    while (before := older_store.rows_of(empty.engine)) and not _newest(empty):
+        code, said = tablewatch(empty, "doctor", fault=DieAt(1 + 11 * count))
+        assert code == -signal.SIGKILL or _newest(empty), said
+        count += 1
+        after = older_store.rows_of(empty.engine)
+        for name, rows in before.items():
+            kept = [{key: row[key] for key in old} for old, row in zip(rows, after[name], strict=True)]
+            assert kept == rows, (name, count)
+    assert count > 2
+    code, said = tablewatch(empty, "score", "nights", *NIGHT)
+    assert code == 1 and "bundle" in said, "there is a champion, and its bundle is elsewhere"
+
+
+def _newest(house: NightHouse) -> bool:
+    with house.engine.connect() as connection:
+        return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() == NEWEST
 
 
 def _kind(state: State) -> tuple[object, ...]:
