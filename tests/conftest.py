@@ -17,8 +17,9 @@ time.tzset()
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 os.environ["GX_ANALYTICS_ENABLED"] = "False"
-for name in [name for name in os.environ if name.startswith("TABLEWATCH_") and name != POSTGRES]:
-    del os.environ[name]
+for name in [name for name in os.environ if name.startswith("TABLEWATCH_")]:
+    if not name.startswith("TABLEWATCH_TEST_"):
+        del os.environ[name]
 
 # No example fails for being slow, and CI tries the same examples every time; at home they are new ones.
 SLOW_IS_FINE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
