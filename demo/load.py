@@ -50,3 +50,7 @@ def succeed(airflow: Airflow, dag_id: str, partition: str, *, follows: bool = Fa
     print(f"{dag_id:18}{partition:12}{state}", flush=True)
     if state != "success":
         raise FailedMachinery(f"{dag_id} failed for {partition}; its log is in Airflow")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
