@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+import pyarrow.csv as csv
 import pytest
 from night_house import ROWS, NightHouse, nights
 
@@ -36,8 +37,26 @@ class CutAt:
 def test_p12_a_parquet_file_cut_while_it_is_used_scores_nothing(
     house: NightHouse, tablewatch, times: int, share: float
 ) -> None:
+    _a_cut_file_scores_nothing(house, tablewatch, house.data, times, share)
+
+
+@pytest.mark.parametrize("empty", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("times", [2, 5])
+@pytest.mark.parametrize("share", [0.6, 0.99])
+def test_p12_a_csv_file_cut_while_it_is_used_scores_nothing(
+    house: NightHouse, tablewatch, times: int, share: float
+) -> None:
+    path = house.data.with_suffix(".csv")
+    csv.write_csv(nights(), path)
+    house.write_monitor(f"{{files: {path}}}")
+    _a_cut_file_scores_nothing(house, tablewatch, path, times, share)
+
+
+def _a_cut_file_scores_nothing(house: NightHouse, tablewatch, path: Path, times: int, share: float) -> None:
+    code, said = tablewatch(house, "score", "nights", *NIGHT)
+    assert code == 0, said
     before = house.state()
-    cut = CutAt(house.data, int(share * house.data.stat().st_size), times)
+    cut = CutAt(path, int(share * path.stat().st_size), times)
     code, said = tablewatch(house, "score", "nights", *NIGHT, fault=cut)
     assert (code, said.startswith("error: nights")) == (1, True), said
     assert house.state().seen == before.seen
