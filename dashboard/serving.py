@@ -5,7 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from streamlit.web.cli import main as streamlit
+from starlette.middleware import Middleware
+from streamlit.starlette import App
+
+from dashboard import password
 
 PAGES = ("tonight", "incident", "record", "monitor", "quality", "models", "run")
 LATER = ("altair", "pandas", "alembic.command", "pipeline.validation.words", "pipeline.registry", "pipeline.steps")
@@ -23,9 +26,9 @@ def prepare() -> None:
     import_module("dashboard.charts").rate_by_night([]).to_dict()
 
 
-def asks_for_login() -> bool:
-    """Whether nobody sees a page before login."""
-    return bool(import_module("dashboard.identity").required())
+def asks_who_is_there() -> bool:
+    """Whether nobody sees a page before a login or a password."""
+    return bool(import_module("dashboard.identity").required() or password.given())
 
 
 def serve(host: str, port: int) -> None:
@@ -33,15 +36,16 @@ def serve(host: str, port: int) -> None:
     settings = {
         "server.address": host,
         "server.port": port,
-        "server.headless": "true",
+        "server.headless": True,
         "server.fileWatcherType": "none",
-        "server.enableXsrfProtection": "true",
-        "server.enableCORS": "true",
-        "browser.gatherUsageStats": "false",
+        "server.enableXsrfProtection": True,
+        "server.enableCORS": True,
+        "browser.gatherUsageStats": False,
         "client.toolbarMode": "minimal",
         "client.showErrorDetails": "none",
         "client.showErrorLinks": "false",
-        "logger.hideWelcomeMessage": "true",
+        "logger.hideWelcomeMessage": True,
     }
-    options = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
-    streamlit.main(args=["run", str(Path(__file__).with_name("app.py")), *options], standalone_mode=False)
+    known = password.given()
+    guard = [Middleware(password.PasswordRequired, password=known)] if known else []
+    App(Path(__file__).with_name("app.py"), middleware=guard).run(config=settings)

@@ -40,6 +40,7 @@ VARIABLES: dict[str, tuple[str, Make]] = {
     "AIRFLOW_JWT_SECRET": ("signs what Airflow's components tell each other", password),
     "AIRFLOW_API_SECRET_KEY": ("signs sessions in the browser", password),
     "AIRFLOW_ADMIN_PASSWORD": ("the login of Airflow's UI and API, user admin", password),
+    "DASHBOARD_PASSWORD": ("the login of the dashboard, whatever the user's name", password),
     "REDIS_PASSWORD": ("the queue of the profile celery", password),
     "AIRFLOW_PORT": ("on 127.0.0.1", lambda: "8080"),
     "DASHBOARD_PORT": ("on 127.0.0.1", lambda: "8501"),

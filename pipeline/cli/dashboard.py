@@ -28,12 +28,12 @@ def dashboard(
     if read_only:
         os.environ[READ_ONLY] = "1"
     with working("loading"):
-        from dashboard.serving import asks_for_login, prepare, serve
+        from dashboard.serving import asks_who_is_there, prepare, serve
 
         prepare()
-    if host not in LOOPBACK and not asks_for_login():
+    if host not in LOOPBACK and not asks_who_is_there():
         warn(f"whoever reaches {host}:{port} sees what the store holds, and may label unless it is --read-only;")
-        warn("it asks for no password: configure a login, or put a proxy that does before it")
+        warn("it asks for no password: set TABLEWATCH_DASHBOARD_PASSWORD or configure a login")
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     if as_json:
         say_json({"url": url})

@@ -8,16 +8,17 @@ from pathlib import Path
 import yaml
 
 RECORDS = 300
+WRONG = 7
 WINDOW = 20
 PASSWORD = "SHOP_PASSWORD"
-# Every day's seventh payment from yesterday on is a hundred times what its plan and seats cost.
+# From yesterday on every day's seventh payment is for a plan that never was.
 TABLE = f"""
     CREATE TABLE payments AS
     SELECT (100000 * day + number)::integer AS payment_id,
            current_date + day::integer AS paid_on,
-           plan,
+           CASE WHEN day >= -1 AND number = {WRONG} THEN 'mammoth' ELSE plan END AS plan,
            seats,
-           seats * price * CASE WHEN day >= -1 AND number = 7 THEN 100 ELSE 1 END AS amount
+           seats * price AS amount
     FROM generate_series(-{WINDOW + 4}, 1) AS day,
          generate_series(1, {RECORDS}) AS number,
          LATERAL (SELECT 1 + (number * 7919 + day * 31 + 100000)::integer % 12 AS seats) AS sold,

@@ -69,6 +69,7 @@ def test_p38_no_service_sees_a_secret_that_it_does_not_use() -> None:
 
     assert who("POSTGRES_PASSWORD") == {"postgres"}
     assert who("AIRFLOW_ADMIN_PASSWORD") == {"api-server", "demo"}
+    assert who("DASHBOARD_PASSWORD") == {"dashboard"}
     assert not who("AIRFLOW_FERNET_KEY") & {"dashboard", "postgres", "redis", "demo"}
     assert not who("TABLEWATCH_DB_PASSWORD") & {"api-server", "triggerer", "redis"}
     assert {name for name, of in SERVICES.items() if "env_file" in of} == {

@@ -27,7 +27,7 @@ def made(folder: Path) -> dict[str, str]:
 
 def test_p38_every_secret_is_random_and_no_two_are_alike(tmp_path: Path) -> None:
     one, other = made(tmp_path / "one"), made(tmp_path / "other")
-    assert one.keys() == other.keys() == VARIABLES.keys() and len(SECRETS) == 8
+    assert one.keys() == other.keys() == VARIABLES.keys() and len(SECRETS) == 9
     secrets = [made_here[name] for made_here in (one, other) for name in SECRETS]
     assert len(set(secrets)) == len(secrets) and min(map(len, secrets)) >= 44
     assert len(base64.urlsafe_b64decode(one["AIRFLOW_FERNET_KEY"])) == 32
