@@ -26,7 +26,7 @@ from airflow.sdk import (
 )
 from airflow.sdk.exceptions import AirflowSkipException
 
-from pipeline import guides
+from pipeline import guides, telemetry
 from pipeline.dag_runs import is_backfill, partition_of, tells_people
 from pipeline.errors import ConfigurationError, FailedMachinery, TablewatchError
 from pipeline.monitor import Monitor, scan
@@ -89,6 +89,7 @@ def _validate_dag(monitor: Monitor, nightly: DayBeforeTimetable, validated: Asse
 
             partition, alerts = partition_of(context), tells_people(context)
             outcome = steps.validate(monitor.name, partition, alerts=alerts)
+            telemetry.of_validation(monitor.name, partition, is_backfill(context))
             event = context["outlet_events"][validated]
             event.extra = {"alerts": alerts, "backfill": is_backfill(context)}
             # A run triggered by its param alone has no key of its own, and score_<m> listens for keys.
@@ -105,7 +106,9 @@ def _score_dag(monitor: Monitor, validated: Asset, to_retrain: Asset) -> None:
         def score(**context: Any) -> dict[str, Any]:
             from pipeline import steps
 
-            return steps.score(monitor.name, partition_of(context), alerts=tells_people(context)).as_dict()
+            outcome = steps.score(monitor.name, partition_of(context), alerts=tells_people(context))
+            telemetry.of_scoring(monitor.name, partition_of(context), is_backfill(context))
+            return outcome.as_dict()
 
         @task(outlets=[to_retrain])
         def ask_for_training(outcome: dict[str, Any], **context: Any) -> None:

@@ -8,6 +8,7 @@ from pipeline.reports.findings import Anomalies, Broken, Explanation, PartitionL
 from pipeline.reports.granting import grants
 from pipeline.reports.health import Diagnosis, MonitorHealth, doctor
 from pipeline.reports.labelling import MutedIncident, SuppressionState, incidents, labels, suppressions
+from pipeline.reports.measuring import Quality, measures, quality
 from pipeline.reports.versions import beside_champion, canary_figures, models, promote, rollback
 from pipeline.reports.words import REASONS, in_words, leading_reasons, some
 
@@ -22,6 +23,7 @@ __all__ = [
     "MonitorHealth",
     "MutedIncident",
     "PartitionLine",
+    "Quality",
     "SuppressionState",
     "alerts",
     "anomalies",
@@ -35,9 +37,11 @@ __all__ = [
     "incidents",
     "labels",
     "leading_reasons",
+    "measures",
     "models",
     "partitions",
     "promote",
+    "quality",
     "rollback",
     "some",
     "suppressions",

@@ -101,7 +101,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> FakeSteps:
     fake = FakeSteps()
     for package, names in (
         ("steps", ("validate", "score", "train", "deliver", "tell_late")),
-        ("reports", ("promote", "beside_champion")),
+        ("reports", ("promote", "beside_champion", "measures", "quality")),
     ):
         module = types.ModuleType(f"pipeline.{package}")
         for name in names:

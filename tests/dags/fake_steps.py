@@ -50,6 +50,12 @@ class FakeSteps:
     def beside_champion(self, name: str, version: str) -> str:
         return f"| {version} | {name}'s champion |"
 
+    def measures(self, name: str, partition: str) -> dict[str, float]:
+        return {"read": 40.0, "flagged": 7.0}
+
+    def quality(self, name: str, partition: str) -> Any:
+        raise ValueError("asked of a fake")
+
     def _run(self, kind: str, name: str, partition: str | None) -> FakeOutcome:
         self.calls.append((kind, name, partition))
         if self.errors:
