@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 
 import pytest
+from served import looking, serving
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -12,6 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from wrong_night import LAST, WrongNight
 
 from dashboard.password import COOKIE, HEALTH, VARIABLE, PasswordRequired
 from dashboard.serving import asks_who_is_there
@@ -92,3 +95,17 @@ def test_p38_the_server_asks_for_the_password_that_the_environment_sets(monkeypa
     assert not asks_who_is_there()
     monkeypatch.setenv(VARIABLE, PASSWORD)
     assert asks_who_is_there()
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_p38_a_browser_that_knows_the_password_sees_the_pages(
+    night: WrongNight, chromium: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "secret")
+    with serving() as url, looking(chromium, url.replace("//", "//ann:secret@"), tmp_path) as seen:
+        seen.open()
+        assert f"night of {LAST}" in seen.text()
+        seen.url = url  # as a link in an alert, that knows no password
+        seen.open(monitor="nights", partition=LAST)
+        assert "carrier ZZ" in seen.text()
