@@ -59,6 +59,15 @@ def go(page: str, **where: str | None) -> NoReturn:
     st.switch_page(_PAGES[page], query_params=query(**where))
 
 
+def leave_out(name: str) -> None:
+    """Take a part out of the address that says nothing on this page.
+
+    On the way to another page Streamlit writes that page's parts to the address before it goes, and Back leads there.
+    """
+    if name in st.query_params:
+        del st.query_params[name]
+
+
 def choose(label: str, name: str, options: Sequence[str], default: str | None = None) -> str | None:
     """A choice that is part of the address; what the address names and is no option is told, and the default taken."""
     asked = given(name)

@@ -78,6 +78,15 @@ def health() -> list[Row]:
     return read(statements.HEALTH)
 
 
+@st.cache_data(ttl=SECONDS, show_spinner=False, max_entries=20)
+def watched(folder: Path) -> tuple[list[str], list[str]]:
+    """The monitors that have a file, and the first line of what is wrong with each file that cannot be read."""
+    from pipeline.monitor import scan
+
+    monitors, errors = scan(folder)
+    return [each.name for each in monitors], [str(error).splitlines()[0] for error in errors]
+
+
 def nights(monitor: str, count: int = NIGHTS) -> list[Row]:
     """The latest partitions, the latest first."""
     return read(statements.NIGHTS, monitor=monitor, nights=count)

@@ -50,13 +50,26 @@ def rule(known: Mapping[tuple[str, str | None], Row], broken: Row) -> str:
     from pipeline.validation.words import phrase
 
     found = known.get((broken["expectation"], broken["column_name"]))
-    return phrase(found["expectation"], found["kwargs"]) if found else str(broken["expectation"])
+    return phrase(found["expectation"], found["kwargs"]) if found else in_short(broken)
+
+
+def in_short(broken: Row) -> str:
+    """A rule by its name alone, where nothing tells its bounds any more: `air_time: values to be between`."""
+    name = str(broken["expectation"]).removeprefix("expect_column_").replace("_", " ")
+    return f"{broken['column_name']}: {name}" if broken["column_name"] else name
 
 
 def record_rows(
-    flagged: Sequence[Row], broken: Sequence[Row], why: Mapping[str, Sequence[Row]], labels: Mapping[str, Row]
+    flagged: Sequence[Row],
+    broken: Sequence[Row],
+    why: Mapping[str, Sequence[Row]],
+    labels: Mapping[str, Row],
+    known: Mapping[tuple[str, str | None], Row],
 ) -> list[Row]:
-    """A line for each record: its key, how it was found, its score, why, and what was said of it."""
+    """A line for each record: its key, how it was found, its score, why, and what was said of it.
+
+    `known` are the night's `rules`.
+    """
     rows = []
     for row in flagged:
         parts = why.get(row["record_key"])
@@ -64,7 +77,7 @@ def record_rows(
         rows.append(_line(row["record_key"], "flagged", row["score"], "; ".join(told), labels))
     for row in broken:
         value = "null" if row["value"] is None else row["value"]
-        told = [f"{row['column_name'] or 'record'} {value} breaks a rule"]
+        told = [f"{row['column_name'] or 'record'} {value} breaks: {rule(known, row)}"]
         name = row["record_key"] if row["record_key"] is not None else f"row {row['row_number']}"
         rows.append({**_line(name, "quarantined", None, told[0], labels), "key": row["record_key"]})
     return rows

@@ -48,7 +48,9 @@ def label(monitor: str, partition: str, keys: Sequence[str], said: Said, note: s
     from pipeline import steps
 
     author = _writes(author)
-    told = [steps.label(monitor, key, said, partition, note, author).message for key in keys]
+    if not keys:
+        raise ConfigurationError("none of these records has a key to label it by")
+    told = [each.message for each in steps.label_all(monitor, keys, said, partition, note, author)]
     return told[0] if len(told) == 1 else f"{len(told)} records are {said}; the next training takes it in"
 
 
@@ -81,8 +83,9 @@ def rollback(monitor: str, author: str) -> str:
     """Make the champion before the present one champion again."""
     from pipeline import reports
 
-    _writes(author)
-    return f"champion is {reports.rollback(monitor).version} again"
+    author = _writes(author)
+    champion = reports.rollback(monitor, reason=f"rolled back by {author} in the dashboard")
+    return f"champion is {champion.version} again"
 
 
 def author_asked(key: str) -> str:

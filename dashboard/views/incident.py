@@ -17,6 +17,7 @@ CHARTS = 3
 
 def page() -> None:
     """The page: one incident, or all of a night where the address names none."""
+    address.leave_out("record")
     monitor, partition = frame.chosen_night()
     found = data.incidents(monitor, partition)
     asked = address.given("incident")
@@ -43,7 +44,9 @@ def _night(monitor: str, partition: str, found: list[dict[str, Any]]) -> None:
         if asked in (None, "all", each["severity"]):
             words.incident_line(each, badge(each["severity"]))
     address.link("record", "All records of this night →", monitor=monitor, partition=partition)
-    rows = words.record_rows(data.flagged(monitor, partition), data.quarantined(monitor, partition), {}, {})
+    rows = words.record_rows(
+        data.flagged(monitor, partition), data.quarantined(monitor, partition), {}, {}, words.rules(monitor, partition)
+    )
     export.button(rows, f"{monitor}-{partition}.csv", "All flagged and quarantined records as CSV")
 
 
@@ -124,7 +127,7 @@ def _records(
 ) -> None:
     monitor, partition = incident["monitor"], incident["partition"]
     markup.heading("Records")
-    rows = words.record_rows(flagged, broken, why, data.labels(monitor, partition))
+    rows = words.record_rows(flagged, broken, why, data.labels(monitor, partition), words.rules(monitor, partition))
     if not rows:
         markup.says("Its records are no longer there.")
         return

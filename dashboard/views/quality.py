@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, data, export, frame, markup
+from dashboard import charts, data, export, frame, markup, words
 from dashboard.markup import badge, cell
 from pipeline.results import ExpectationResult
 
@@ -69,14 +69,15 @@ def _quarantine(monitor: str) -> None:
     if not found:
         markup.remark("No record was quarantined.")
         return
+    rules = _rules(monitor)
     total: dict[str, int] = {}
     for row in found:
-        total[_reason(row)] = total.get(_reason(row), 0) + row["records"]
+        total[words.rule(rules, row)] = total.get(words.rule(rules, row), 0) + row["records"]
     kinds = sorted(total, key=lambda reason: -total[reason])[:MOST_REASONS]
     rows = [
         {
             "partition": row["partition"],
-            "what": _reason(row) if _reason(row) in kinds else OTHERS,
+            "what": words.rule(rules, row) if words.rule(rules, row) in kinds else OTHERS,
             "value": row["records"],
         }
         for row in found
@@ -84,9 +85,12 @@ def _quarantine(monitor: str) -> None:
     st.altair_chart(charts.stacked(rows, [*kinds, OTHERS] if len(total) > len(kinds) else kinds, "records"))
 
 
-def _reason(row: data.Row) -> str:
-    rule = str(row["expectation"]).removeprefix("expect_column_").replace("_", " ")
-    return f"{row['column_name']}: {rule}" if row["column_name"] else rule
+def _rules(monitor: str) -> dict[tuple[str, str | None], data.Row]:
+    """The expectations that records broke, with the bounds of the latest night: trainings move the learned ones."""
+    latest: dict[tuple[str, str | None], data.Row] = {}
+    for row in data.broken_by_night(monitor):
+        latest.setdefault((row["expectation"], row["column_name"]), row)
+    return latest
 
 
 def _suite(monitor: str, partition: str, suite: list[data.Row]) -> None:

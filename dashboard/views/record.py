@@ -34,7 +34,7 @@ def page() -> None:
     _verdict(anomaly, why, broken, monitor, partition)
     left, right = st.columns([3, 2])
     with left:
-        _every_column((anomaly or (broken[0] if broken else {})).get("record") or {}, why, broken)
+        _every_column((anomaly or (broken[0] if broken else {})).get("record") or {}, why, broken, monitor, partition)
     with right:
         if anomaly:
             _parts(why)
@@ -49,7 +49,7 @@ def page() -> None:
 def _choice(monitor: str, partition: str) -> None:
     markup.title(f"{monitor}, night of {partition}")
     flagged, broken = data.flagged(monitor, partition), data.quarantined(monitor, partition)
-    rows = words.record_rows(flagged, broken, {}, data.labels(monitor, partition))
+    rows = words.record_rows(flagged, broken, {}, data.labels(monitor, partition), words.rules(monitor, partition))
     if not rows:
         markup.says("No record is flagged or quarantined in this night.")
         return
@@ -82,10 +82,13 @@ def _verdict(
     )
 
 
-def _every_column(record: dict[str, Any], why: list[dict[str, Any]], broken: list[dict[str, Any]]) -> None:
+def _every_column(
+    record: dict[str, Any], why: list[dict[str, Any]], broken: list[dict[str, Any]], monitor: str, partition: str
+) -> None:
     markup.heading("Every column")
     part = {row["column_name"]: row for row in why}
-    rules = {row["column_name"] for row in broken}
+    known = words.rules(monitor, partition)
+    rules = {row["column_name"]: words.rule(known, row) for row in broken}
     order = [row["column_name"] for row in why] + [name for name in record if name not in part]
     rows = []
     for name in order:
@@ -97,7 +100,7 @@ def _every_column(record: dict[str, Any], why: list[dict[str, Any]], broken: lis
                 "observed": "null" if observed is None else cell(observed),
                 "expected": cell(row["expected"]) if row else None,
                 "part of the score": round(100 * row["share"]) if row else None,
-                "remark": _remark(row, name in rules),
+                "remark": cell(_remark(row, rules.get(name))),
             }
         )
     bar = st.column_config.ProgressColumn("part of the score", format="%d %%", min_value=0, max_value=100)
@@ -107,10 +110,10 @@ def _every_column(record: dict[str, Any], why: list[dict[str, Any]], broken: lis
     markup.remark("An expected value is shown where the column has a part in the score.")
 
 
-def _remark(row: dict[str, Any] | None, broken: bool) -> str | None:
+def _remark(row: dict[str, Any] | None, rule: str | None) -> str | None:
     """What the values of a column do not say themselves."""
-    if broken:
-        return "breaks a rule"
+    if rule is not None:
+        return f"breaks: {rule}"
     return REASONS[row["reason"]] if row and row["reason"] != "reconstruction" else None
 
 

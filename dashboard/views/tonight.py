@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard import address, charts, data, markup, words
 from dashboard.markup import badge, percent, shown
+from pipeline.settings import Settings
 
 CARDS = 12
 SHOWN = 5
@@ -19,10 +20,10 @@ _RANKS = {"critical": 0, "warning": 1, "info": 2}
 def page() -> None:
     """The page."""
     markup.title("Tonight")
-    nights = [_night(health) for health in data.health()]
-    if not nights:
+    known = data.health()
+    if not known:
         markup.says("No monitor has run yet. Score a night: tablewatch run MONITOR --partition P")
-        return
+    nights = [_night(health) for health in known]
     nights.sort(key=lambda each: (each["rank"], each["monitor"]))
     if waiting := data.undelivered():
         markup.says(
@@ -34,6 +35,18 @@ def page() -> None:
         _card(night)
     if len(nights) > CARDS:
         markup.remark(f"and {len(nights) - CARDS} more monitors, in the table above")
+    _never_ran({health["monitor"] for health in known})
+
+
+def _never_ran(known: set[str]) -> None:
+    """The monitors that have a file and nothing in the store, each with what to do about it."""
+    names, errors = data.watched(Settings().monitors)
+    for name in sorted({*names} - known):
+        with st.container(border=True):
+            st.html(f'<h2 class="tw">{shown(name)} {badge("empty", "never ran")}</h2>')
+            markup.says(f"It has a file and no night yet: tablewatch run {name} --partition P")
+    for error in errors:
+        markup.says(f"{error}: tablewatch check", badge("failed", "cannot be read"))
 
 
 def _night(health: dict[str, Any]) -> dict[str, Any]:

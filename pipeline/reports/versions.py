@@ -36,11 +36,11 @@ def promote(
     return house.champion(monitor)
 
 
-def rollback(name: str, settings: Settings | None = None) -> ModelVersion:
+def rollback(name: str, settings: Settings | None = None, reason: str = "rolled back by hand") -> ModelVersion:
     """Make the champion before the present one champion again. ConfigurationError when there is none."""
     house = House(settings)
     monitor = house.monitor(name)
-    house.store.rollback(name)
+    house.store.rollback(name, reason)
     return house.champion(monitor)
 
 

@@ -6,7 +6,7 @@ but for `alerting`, `codes` and `labelling`, which change nothing that was found
 
 from pipeline.steps.alerting import deliver, late_nights, tell_late
 from pipeline.steps.house import House, Outcome
-from pipeline.steps.labelling import Labelled, label, mute, unmute
+from pipeline.steps.labelling import Labelled, label, label_all, mute, unmute
 from pipeline.steps.learning import train
 from pipeline.steps.nightly import backfill, run, score, validate
 from pipeline.steps.rescoring import left_behind, rescore
@@ -18,6 +18,7 @@ __all__ = [
     "backfill",
     "deliver",
     "label",
+    "label_all",
     "late_nights",
     "left_behind",
     "mute",

@@ -66,16 +66,33 @@ def label(
     own values in the columns that lead it. Nothing else changes before the next training. Raises
     ConfigurationError for a record that is neither flagged nor quarantined, nor labelled, or is so in many partitions.
     """
+    return label_all(name, [key], label, partition, note, author, days, settings)[0]
+
+
+def label_all(
+    name: str,
+    keys: Iterable[str],
+    label: Said,
+    partition: str | None = None,
+    note: str = "",
+    author: str | None = None,
+    days: int = DAYS,
+    settings: Settings | None = None,
+) -> list[Labelled]:
+    """Say the same of several records, as `label` of one; where one of them cannot be labelled, none is."""
     house = House(settings)
     monitor = house.monitor(name)
     note, author, until = _checked(house, name, note, author, days)
-    key = stored_key(monitor, key)
-    partition, found = _find(house, name, key, partition, label)
-    house.store.add_label(name, partition, key, label, note, author)
-    opened = _mute_pattern(house, name, partition, found, note, author, until) if label == "expected" else ()
-    standing = opened or _standing(house, name, found.incident_id)
-    message = _told(name, partition, key, label, standing, found)
-    return Labelled(name, partition, key, label, note, author, standing, message)
+    stored = [stored_key(monitor, key) for key in keys]
+    found = [(key, *_find(house, name, key, partition, label)) for key in stored]
+    house.store.add_labels(name, [(at, key) for key, at, _ in found], label, note, author)
+    done = []
+    for key, at, record in found:
+        opened = _mute_pattern(house, name, at, record, note, author, until) if label == "expected" else ()
+        standing = opened or _standing(house, name, record.incident_id)
+        message = _told(name, at, key, label, standing, record)
+        done.append(Labelled(name, at, key, label, note, author, standing, message))
+    return done
 
 
 def mute(

@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from pipeline.errors import ConfigurationError
 from pipeline.results import Condition, Label
 from pipeline.store.database import Database, lock
-from pipeline.store.runs import subject, view_of
+from pipeline.store.runs import view_of
 from pipeline.store.schema import columns_of, labels, suppressions
 
 Said = Literal["confirmed", "expected", "withdrawn"]
@@ -61,19 +61,16 @@ class Labels(Database):
 
     def add_label(self, monitor: str, partition: str, record_key: str, label: Said, note: str, author: str) -> None:
         """Add what a person says of a record."""
-        row = {
-            "monitor": monitor,
-            "partition": partition,
-            "record_key": record_key,
-            "label": label,
-            "note": note,
-            "author": author,
-            "labelled_at": self.clock(),
-        }
-        with self._writing(subject(monitor, partition)) as connection:
+        self.add_labels(monitor, [(partition, record_key)], label, note, author)
+
+    def add_labels(self, monitor: str, records: Sequence[tuple[str, str]], label: Said, note: str, author: str) -> None:
+        """Add what a person says of some records, each a partition and a record key: of all of them, or of none."""
+        said = {"monitor": monitor, "label": label, "note": note, "author": author, "labelled_at": self.clock()}
+        rows = [said | {"partition": partition, "record_key": key} for partition, key in records]
+        with self._writing(monitor) as connection:
             # The order of the rows is the order in which they were said.
             lock(connection, monitor, "labels")
-            connection.execute(labels.insert().values(row))
+            connection.execute(labels.insert(), rows)
 
     def labels(
         self, monitor: str, partition: str | None = None, label: Label | None = None, *, record_key: str | None = None

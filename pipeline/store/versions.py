@@ -100,12 +100,13 @@ class Versions(Database):
                 connection.execute(promotions.insert().values(row))
                 _crown(connection, monitor, version)
 
-    def rollback(self, monitor: str) -> str:
+    def rollback(self, monitor: str, reason: str = "") -> str:
         """Undo the latest promotion that still stands; the version of the champion before it, which is champion again.
 
-        Rolling back twice goes back two champions. Raises ConfigurationError when there is none to go back to.
+        `reason` is added to that of the promotion. Rolling back twice goes back two champions. Raises
+        ConfigurationError when there is none to go back to.
         """
-        standing = sa.select(promotions.c.sequence, promotions.c.version).where(
+        standing = sa.select(promotions.c.sequence, promotions.c.version, promotions.c.reason).where(
             promotions.c.monitor == monitor, promotions.c.rolled_back_at.is_(None)
         )
         with self._writing(monitor) as connection:
@@ -117,7 +118,8 @@ class Versions(Database):
                 )
             undone, previous = latest
             this = promotions.c.sequence == undone.sequence
-            connection.execute(promotions.update().where(this).values(rolled_back_at=self.clock()))
+            why = "; ".join(filter(None, (undone.reason, reason)))
+            connection.execute(promotions.update().where(this).values(rolled_back_at=self.clock(), reason=why))
             _crown(connection, monitor, previous.version)
             return str(previous.version)
 

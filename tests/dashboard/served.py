@@ -20,6 +20,7 @@ QUIET = (
     *("--disable-component-update", "--disable-sync"),
 )
 PATIENCE = 60_000
+ROW = 35
 READY = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 
 
@@ -95,6 +96,14 @@ class Looking:
         self.page.get_by_role("button", name=button, exact=True).click()
         self.page.wait_for_timeout(500)
         self.settle()
+
+    def choose_row(self, row: int) -> None:
+        """Choose a row of the first table, from 0: it is drawn on a canvas, so by where it is."""
+        grid = self.page.locator('[data-testid="stDataFrame"]').first
+        grid.scroll_into_view_if_needed()
+        box = grid.bounding_box()
+        assert box is not None
+        self.page.mouse.click(box["x"] + 15, box["y"] + ROW * (row + 1.5))
 
     def text(self) -> str:
         """What is read on the page."""

@@ -64,6 +64,29 @@ def test_a_link_of_an_alert_leads_to_the_incident_and_on_to_the_record_and_back(
         assert f"incident={PATTERN}" in seen.page.url
 
 
+def test_a_row_that_is_chosen_opens_its_record_and_back_leads_to_the_incident(
+    night: WrongNight, chromium: str, tmp_path: Path
+) -> None:
+    with serving() as url, looking(chromium, url, tmp_path) as seen:
+        seen.open("incident", **HERE, incident=PATTERN)
+        seen.choose_row(1)
+        seen.page.wait_for_selector("text=Every column")
+        seen.settle()
+        assert "Record 32" in seen.text() and "record=32" in seen.page.url and f"incident={PATTERN}" in seen.page.url
+        seen.page.go_back()
+        seen.page.wait_for_selector("text=What to do")
+        seen.settle()
+        assert "/incident?" in seen.page.url and "record=" not in seen.page.url
+        seen.page.go_back()
+        seen.settle()
+        assert "What to do" in seen.text() and "record=" not in seen.page.url
+        seen.open("record", **HERE)
+        seen.choose_row(4)
+        seen.page.wait_for_selector("text=Every column")
+        seen.settle()
+        assert "Record 35" in seen.text() and "the rule says: air_time is at least 1" in seen.text()
+
+
 def test_a_choice_becomes_part_of_the_address(night: WrongNight, chromium: str, tmp_path: Path) -> None:
     with serving() as url, looking(chromium, url, tmp_path) as seen:
         seen.open("incident", **HERE)

@@ -75,6 +75,16 @@ def test_tonight_tells_of_a_refused_night_first(night: WrongNight) -> None:
     assert page.expander[0].label == "1 of the last 5 partitions were not scored"
 
 
+def test_a_monitor_that_never_ran_says_how_to_run_it(night: WrongNight) -> None:
+    assert "never ran" not in text(opened())
+    night.write("ferries", (night.monitors / "nights.yaml").read_text())
+    night.write("broken", "sorce: 1\n")
+    data.watched.clear()
+    told = text(opened())
+    assert re.search(r"ferries +never ran", told) and "tablewatch run ferries --partition P" in told
+    assert re.search(r"cannot be read .*broken.yaml line 1", told) and "tablewatch check" in told
+
+
 def test_an_empty_store_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TABLEWATCH_HOME", str(tmp_path / "nothing"))
     assert "tablewatch run MONITOR --partition P" in text(opened())
@@ -94,6 +104,7 @@ def test_a_link_of_an_alert_opens_the_very_incident(night: WrongNight) -> None:
     assert "since 2013-02-02, in 2 nights" in told and "where carrier ZZ (5 records)" in told
     assert "rule broken: air_time is at least 1" in told
     assert list(page.dataframe[0].value["record"]) == ["31", "32", "33", "35"]
+    assert page.dataframe[0].value["why"][3] == "air_time -3 breaks: air_time is at least 1"
     assert page.dataframe[0].value["why"][0] == "air_time 9060 (expected 151); carrier ZZ never seen (expected UA)"
 
 
@@ -125,6 +136,8 @@ def test_a_record_tells_each_column_and_where_its_score_lies(night: WrongNight) 
     assert "no normal neighbours" in text(page) and f"incident={PATTERN}" in "".join(links(page))
     told = text(opened(monitor="nights", partition=LAST, record="35"))
     assert "air_time is -3, and the rule says: air_time is at least 1" in told and "quarantined" in told
+    table = opened(monitor="nights", partition=LAST, record="35").dataframe[0].value
+    assert table["remark"][list(table["column"]).index("air_time")] == "breaks: air_time is at least 1"
 
 
 def test_a_label_is_written_with_its_author(night: WrongNight) -> None:
@@ -206,6 +219,7 @@ def test_quality_tells_what_broke(night: WrongNight) -> None:
     assert "0 of 1 expectations hold" in text(page)
     assert "error 1 of 40 records break: air_time is at least 1" in text(page)
     assert list(page.dataframe[1].value["expectation"]) == ["air_time is at least 1"]
+    assert kinds(page)[-1] == ["air_time is at least 1"]
 
 
 def test_models_are_promoted_and_rolled_back(night: WrongNight) -> None:
@@ -220,6 +234,8 @@ def test_models_are_promoted_and_rolled_back(night: WrongNight) -> None:
     press(page, "Roll back the champion")
     champion = night.store.champion("nights")
     assert champion is not None and champion.version == second
+    told = "promoted by ada in the dashboard; rolled back by ada in the dashboard"
+    assert list(page.dataframe[0].value["reason"]) == ["trained through 2013-02-02", told]
 
 
 def test_p37_what_a_table_holds_is_never_markup(night: WrongNight) -> None:
@@ -257,6 +273,13 @@ def test_p37_no_chart_takes_a_tables_text_for_a_field_or_an_expression(night: Wr
         for chart in charts:
             spec = json.loads(chart.proto.spec)
             assert not [each for each in strings(without_values(spec)) for payload in PAYLOADS if payload in each]
+
+
+def kinds(page: AppTest) -> list[list[str]]:
+    """What the colours of each chart of a page stand for."""
+    charts = page.get("arrow_vega_lite_chart") or page.get("vega_lite_chart")
+    specs = [json.loads(each.proto.spec) for each in charts]
+    return [each["encoding"]["color"]["scale"]["domain"] for each in specs if "encoding" in each]
 
 
 def without_values(spec: Any) -> Any:

@@ -268,3 +268,14 @@ def test_a_note_cannot_move_the_cursor(house: SmallHouse) -> None:
     steps.label("nights", "1", "confirmed", note="\x1b[2J\u202egone", author="\x1b]0;x\x07")
     for shown in (call("labels", "nights").stdout, call("explain", "nights", "1").stdout):
         assert "\x1b" not in shown and "\u202e" not in shown and "\x07" not in shown
+
+
+def test_records_are_labelled_together_or_not_at_all(house: SmallHouse) -> None:
+    with pytest.raises(ConfigurationError, match="record 'nobody'"):
+        steps.label_all("nights", ["1", "2", "nobody"], "expected", NIGHT)
+    assert house.store.labels("nights") == [] and house.store.suppressions() == []
+    first, second = steps.label_all("nights", ["1", "2"], "expected", NIGHT, "a charter")
+    assert [each.record_key for each in house.store.labels("nights")] == ["1", "2"]
+    assert len({each.labelled_at for each in house.store.labels("nights")}) == 1, "written in one transaction"
+    assert len(house.store.suppressions()) == 1 and "record 1 is expected" in first.message
+    assert "record 2 is expected" in second.message
