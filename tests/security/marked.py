@@ -31,6 +31,7 @@ columns:
   sensitive: [{sensitive}]
 training: {{min_rows: 100, model: {model}}}
 threshold: {{false_alarm_rate: 0.02}}
+alerts: {{to: [ops], min_severity: info}}
 expectations:
   - {{expect_column_values_to_match_regex: {{column: name, regex: "^zq"}}, severity: error}}
   - {{expect_column_values_to_be_between: {{column: salary, min_value: 0}}, severity: error}}

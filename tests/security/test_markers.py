@@ -88,6 +88,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_url: str)
     monkeypatch.setenv("TABLEWATCH_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TABLEWATCH_MONITORS", str(tmp_path / "monitors"))
     monkeypatch.setenv("TABLEWATCH_DEBUG", "1")
+    monkeypatch.setenv("TABLEWATCH_ALERTS__OPS", "json://127.0.0.1:9/")
     return tmp_path
 
 
@@ -98,9 +99,11 @@ def whole_path(watched: Watched) -> None:
     watched.call("train", "t", "--through", NIGHTS[-2])
     watched.call("validate", "t", "--partition", LAST)
     watched.call("score", "t", "--partition", LAST, "--scores", str(watched.folder / "home" / "scores.parquet"))
-    for command in (["anomalies", "t"], ["models", "t"], ["partitions", "t"], ["doctor"], ["check"]):
-        watched.call(*command)
-        watched.call(*command, "--json")
+    for command in ("anomalies t", "incidents t", "models t", "partitions t", "alerts", "check"):
+        watched.call(*command.split())
+        watched.call(*command.split(), "--json")
+    watched.call("doctor", exits=1)  # nobody has taken the alert
+    watched.call("doctor", "--json", exits=1)
     watched.call("encode", "t", "--partition", LAST, "--width", "2")
 
 
@@ -131,6 +134,15 @@ def test_p33_no_marker_of_a_sensitive_column_leaves_the_table(
     store = Store(store_url or f"sqlite:///{environment}/home/store.db")
     quarantined = store.quarantine("t", LAST)
     assert anomalies and len({one.row for one in quarantined}) >= 4
+    assert store.alerts(), "told of, though nobody listens"
+    for label in ("expected", "confirmed"):
+        watched.call("label", "t", anomalies[0]["record_key"], label, "--author", "ada")
+    for command in ("labels t", "suppressions t", "backtest t --from 2024-03-05 --to 2024-03-06"):
+        watched.call(*command.split())
+        watched.call(*command.split(), "--json")
+    detected = {each.record_key: each.first_detected_at for each in store.anomalies("t", LAST)}
+    watched.call("score", "t", "--partition", LAST)
+    assert {each.record_key: each.first_detected_at for each in store.anomalies("t", LAST)} == detected
     for each in (anomalies[0]["record_key"], next(one.record_key for one in quarantined if one.record_key)):
         watched.call("explain", "t", each)
         watched.call("explain", "t", each, "--json")
