@@ -51,12 +51,6 @@ class Airflow:
                 raise FailedMachinery(f"the run of {dag_id} for {partition} is {state} after {seconds:.0f} s")
             time.sleep(PAUSE_SECONDS)
 
-    def outcome(self, dag_id: str, run: dict[str, Any], task_id: str) -> dict[str, Any]:
-        """What a task of the run returned: names and counts."""
-        where = f"/api/v2/dags/{dag_id}/dagRuns/{run['dag_run_id']}/taskInstances/{task_id}"
-        found: dict[str, Any] = self._ask("GET", f"{where}/xcomEntries/return_value?deserialize=true")["value"]
-        return found
-
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         try:
             answer = self._client.request(method, path, json=body)
