@@ -11,13 +11,14 @@ from pipeline.errors import FailedMachinery
 
 ENDED = ("success", "failed")
 PAUSE_SECONDS = 2
+PATIENCE_SECONDS = 300
 
 
 class Airflow:
     """Airflow at `url` as one user. What goes wrong is FailedMachinery."""
 
     def __init__(self, url: str, user: str, password: str) -> None:
-        self._client = httpx.Client(base_url=url, timeout=30)
+        self._client = httpx.Client(base_url=url, timeout=60)
         answer = self._ask("POST", "/auth/token", {"username": user, "password": password})
         self._client.headers["Authorization"] = f"Bearer {answer['access_token']}"
 
@@ -53,10 +54,21 @@ class Airflow:
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         try:
-            answer = self._client.request(method, path, json=body)
+            answer = self._answer(method, path, body)
             answer.raise_for_status()
         except httpx.HTTPStatusError as error:
             raise FailedMachinery(f"Airflow refused {method} {path}: {error.response.text[:500]}") from None
         except httpx.HTTPError as error:
             raise FailedMachinery(f"Airflow did not answer {method} {path}: {error or type(error).__name__}") from error
         return answer.json()
+
+    def _answer(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
+        """The answer; what only reads is asked again while Airflow restarts or is busy."""
+        give_up = time.monotonic() + (PATIENCE_SECONDS if method == "GET" else 0)
+        while True:
+            try:
+                return self._client.request(method, path, json=body)
+            except httpx.TransportError:
+                if time.monotonic() + PAUSE_SECONDS > give_up:
+                    raise
+                time.sleep(PAUSE_SECONDS)

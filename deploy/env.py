@@ -23,8 +23,8 @@ FOR_MONITORS = """\
 
 
 def password() -> str:
-    """192 random bits in letters and digits, so that it may stand in a URL, in JSON and in a shell."""
-    return secrets.token_hex(24)
+    """256 random bits in 64 letters and digits, so that it may stand in a URL, in JSON and in a shell."""
+    return secrets.token_hex(32)
 
 
 def fernet_key() -> str:

@@ -168,9 +168,14 @@ def test_p25_p38_a_scheduled_night_survives_a_crash(
 
 def test_p25_p38_the_demo_comes_out_whole_after_a_crash(tmp_path: Path) -> None:
     with running(tmp_path, "demo") as stack:
-        wait_for(lambda: in_midst_of(stack, "score", NIGHT), 1800)
+
+        def ended() -> bool:
+            return not stack.state("demo")["State"]["Running"]
+
+        wait_for(lambda: in_midst_of(stack, "score", NIGHT) or ended(), 1800)
+        assert not ended(), stack.compose("logs", "--no-color", "demo")
         stack.crash("scheduler")
-        wait_for(lambda: not stack.state("demo")["State"]["Running"], 1800)
+        wait_for(ended, 1800)
         said = stack.compose("logs", "--no-color", "demo")
         assert stack.state("demo")["State"]["ExitCode"] == 0, said
         assert "planted 40, caught 39" in said

@@ -73,3 +73,22 @@ def test_what_follows_another_is_waited_for_and_never_started(monkeypatch: pytes
 def test_a_wrong_password_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FailedMachinery, match="Airflow refused POST /auth/token: Invalid"):
         login(Server("success"), monkeypatch, "wrong")
+
+
+def test_an_airflow_that_does_not_answer_at_once_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, asked = Server("success"), []
+    airflow = login(server, monkeypatch)
+    monkeypatch.setattr(airflow_api, "PAUSE_SECONDS", 0)
+
+    def busy(request: httpx.Request) -> httpx.Response:
+        asked.append(request.method)
+        if len(asked) < 3:
+            raise httpx.ReadTimeout("busy")
+        return server(request)
+
+    monkeypatch.setattr(airflow._client, "_transport", httpx.MockTransport(busy))
+    assert airflow.runs(VALIDATE, "2013-01-29") == [] and asked == ["GET"] * 3
+    asked.clear()
+    with pytest.raises(FailedMachinery, match="did not answer POST"):  # it may have begun the run all the same
+        airflow.trigger(VALIDATE, "2013-01-29")
+    assert asked == ["POST"]
