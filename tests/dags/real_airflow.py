@@ -83,7 +83,7 @@ class RealAirflow:
 
     @contextmanager
     def running(self, **more: str) -> Iterator[RealAirflow]:
-        """With two trained monitors that it does not know of yet; every process and database of it is gone afterwards."""
+        """With two trained monitors that it does not know of yet; afterwards no process or database of it is left."""
         self._make()
         variables = self.environment(**more)
         training = self._train(variables)
@@ -103,16 +103,16 @@ class RealAirflow:
         from playwright.sync_api import sync_playwright
 
         port = self.dashboard.rpartition(":")[2]
-        code = f"from pipeline.cli import main; main(['dashboard', '--port', '{port}'])"
+        command = [sys.executable, "-c", "from pipeline.cli import main; main()", "dashboard", "--port", port]
         output = (folder / "dashboard.log").open("wb")
         variables = {**os.environ, **self.environment()}
-        server = subprocess.Popen([sys.executable, "-c", code], env=variables, stdout=output, stderr=output)
+        server = subprocess.Popen(command, env=variables, stdout=output, stderr=output)
         try:
             until(lambda: _answers(f"{self.dashboard}/_stcore/health"))
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
                 page = browser.new_page(viewport={"width": 1280, "height": 900})
-                page.set_default_timeout(60_000)
+                page.set_default_timeout(1000 * PATIENCE)
                 self._log_in(page)
                 yield page
                 browser.close()

@@ -9,10 +9,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from real_airflow import SHORT, RealAirflow, until
+from real_airflow import SHORT, RealAirflow
+from test_telemetry import Daemon
 
 from tests.endpoint_servers import Webhook
 
@@ -29,20 +29,29 @@ def webhook() -> Iterator[Webhook]:
 
 
 @pytest.fixture(scope="module")
-def airflow(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterator[RealAirflow]:
+def daemon() -> Iterator[Daemon]:
+    listening = Daemon()
+    yield listening
+    listening.close()
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook, daemon: Daemon) -> Iterator[RealAirflow]:
     """It runs, and knows of no monitor yet."""
     server = os.environ.get("TABLEWATCH_TEST_POSTGRES_URL")
     if not server:
         pytest.skip("needs PostgreSQL: make postgres, or TABLEWATCH_TEST_POSTGRES_URL")
     real = RealAirflow(tmp_path_factory.mktemp("scheduler"), server)
-    with real.running(TABLEWATCH_ALERTS__OPS=webhook.url, TABLEWATCH_DASHBOARD_URL=real.dashboard):
+    own = {"TABLEWATCH_ALERTS__OPS": webhook.url, "TABLEWATCH_DASHBOARD_URL": real.dashboard}
+    metrics = {"STATSD_ON": "True", "STATSD_PORT": str(daemon.port), "METRICS_ALLOW_LIST": "^tablewatch"}
+    with real.running(**own, **{f"AIRFLOW__METRICS__{name}": value for name, value in metrics.items()}):
         yield real
 
 
 @pytest.fixture(scope="module")
 def tick(airflow: RealAirflow) -> dt.datetime:
     """The minute, a little ahead, at which the schedules of both monitors come."""
-    ahead = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=85)).replace(second=0, microsecond=0)
+    ahead = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=100)).replace(second=0, microsecond=0)
     for name in MONITORS:
         airflow.watch(name, f"{ahead.minute} {ahead.hour} * * *")
     old = airflow.store
@@ -123,6 +132,14 @@ def test_nothing_of_ours_answers_without_a_login(airflow: RealAirflow) -> None:
             urllib.request.urlopen(airflow.address + path, timeout=30)
         assert refused.value.code == 401
     assert airflow.get("/api/v2/plugins/importErrors")["total_entries"] == 0
+
+
+def test_each_monitor_has_gauges(airflow: RealAirflow, daemon: Daemon, night: str) -> None:
+    for monitor in MONITORS:
+        airflow.finished(f"score_{monitor}", partition=night)
+    names = {line.partition(":")[0] for line in daemon.received() if line.startswith("airflow.tablewatch.")}
+    figures = ("read", "accepted", "quarantined", "flagged", "incidents", "champion_age_days")
+    assert names == {f"airflow.tablewatch.{monitor}.{figure}" for monitor in MONITORS for figure in figures}
 
 
 @pytest.mark.browser
