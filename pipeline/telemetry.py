@@ -26,7 +26,7 @@ def of_validation(monitor: str, partition: str, backfill: bool) -> None:
 
 
 def of_scoring(monitor: str, partition: str, backfill: bool) -> None:
-    """Set the gauges of the monitor to what its partition measured. They are of the last night, so a backfill sets none."""
+    """Set the gauges of the monitor to what its partition measured; of a backfill, which is of the past, none."""
     if backfill:
         return
     from airflow.sdk.configuration import conf
