@@ -10,7 +10,7 @@ PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13 3,$(shell command -v python$(v)
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help setup demo ui dashboard test test-fast lint format schema promises env compose-test postgres chromium bench bench-detection soak clean
+.PHONY: help setup demo ui dashboard test test-fast lint format schema promises mutants env compose-test postgres chromium bench bench-detection soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ schema: setup ## Write docs/monitor.schema.json again after a change of the moni
 
 promises: setup ## List in docs/promises.md the tests that keep each promise
 	$(RUN) python -m tests.promises
+
+mutants: setup ## Break each promise on purpose and see that a test notices; NUMBERS='22 35' tries a few
+	$(RUN) python -m tests.mutants $(NUMBERS)
 
 env: ## Make the secrets of docker-compose.yml in .env, or add what it lacks (needs no setup)
 	@$(PYTHON) deploy/env.py

@@ -26,7 +26,7 @@ def kept() -> dict[int, dict[str, list[str]]]:
     found: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for path in sorted(TESTS.rglob("test_*.py")):
         for name in _functions(path):
-            for number in _numbers(name):
+            for number in numbers(name):
                 found[number][str(path.relative_to(TESTS.parent))].append(name)
     return found
 
@@ -49,7 +49,8 @@ def _rendered_part(part: str, by: dict[int, dict[str, list[str]]]) -> str:
     return body + (f"\n{heading}\n\n" if heading else "\n")
 
 
-def _numbers(name: str) -> list[int]:
+def numbers(name: str) -> list[int]:
+    """The promises that the name of a test says it keeps."""
     kept = KEPT_BY.match(name)
     if kept is None:
         return []

@@ -36,7 +36,7 @@ def test_nothing_is_held_against_one_who_does_as_well() -> None:
 
 
 @pytest.mark.parametrize(("lost", "won", "held"), [(8, 0, False), (9, 0, True), (30, 25, False), (40, 10, True)])
-def test_canaries_that_the_champion_catches_weigh_when_it_is_no_chance(lost: int, won: int, held: bool) -> None:
+def test_p19_canaries_that_the_champion_catches_weigh_when_it_is_no_chance(lost: int, won: int, held: bool) -> None:
     found = objections(canaries(champion=champion(lost, won)))
     assert bool(found) == held
     if held:

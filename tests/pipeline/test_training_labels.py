@@ -17,6 +17,7 @@ from pipeline.monitor import find
 from pipeline.records import hidden_text
 from pipeline.settings import Settings
 from pipeline.steps.labelled import WindowLabels, partition_texts
+from pipeline.steps.window import accepted_records
 
 NIGHTS = [dt.date(2024, 3, day) for day in range(1, 8)]
 LAST = NIGHTS[-1].isoformat()
@@ -158,6 +159,20 @@ class TestWeights:
         assert {n * EACH for n in range(7)} <= {*found["id"].to_pylist()}
         drawn = training.sample(batches, EACH * 7, 50, 0)["id"].to_pylist()
         assert {*drawn} <= {*found["id"].to_pylist()} and found.num_rows <= len(drawn) + 7
+
+
+def test_p19_no_quarantined_or_confirmed_record_is_learned_from(tmp_path: Path) -> None:
+    no_bulk = "expectations:\n- expect_column_values_to_be_between: {column: quantity, max_value: 20}\n"
+    house = steps.House(furnished(tmp_path, sensitive=no_bulk))
+    monitor = house.monitor("orders")
+    source = house.source(monitor)
+    window = {partition.key: partition.rows for partition in source.partitions()}
+    labels = WindowLabels(monitor, {LAST: {*keys_of(DOUBLED, 6)}})
+    accepted, _, counts = accepted_records(monitor, source, window, 0, labels)
+    assert (counts["quarantined"], counts["confirmed"]) == (2 * len(BULK), len(DOUBLED))
+    learned = set(map(str, accepted["id"].to_pylist()))
+    assert learned.isdisjoint([*keys_of(BULK, 5), *keys_of(BULK, 6), *keys_of(DOUBLED, 6)])
+    assert len(learned) == sum(window.values()) - 2 * len(BULK) - len(DOUBLED)
 
 
 class TestWindowLabels:
