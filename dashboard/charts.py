@@ -163,6 +163,25 @@ def _line(at: float, text: str, colour: str, dash: list[int], top: int) -> list[
     return [rule, words.encode(x="at:Q", y=alt.value(top), text="text:N")]
 
 
+def curve(rows: Sequence[Row]) -> Chart:
+    """How the loss fell while a model was trained; rows of `steps`, `what` (training or validation) and `loss`."""
+    kinds = ["training", "validation"]
+    scale = alt.Scale(domain=kinds, range=[BLUE, ORANGE])
+    told = [
+        alt.Tooltip("steps:Q", title="steps", format=","),
+        alt.Tooltip("what:N", title="of records"),
+        alt.Tooltip("loss:Q", title="loss", format=".4g"),
+    ]
+    line = alt.Chart({"values": list(rows)}).mark_line(point=alt.OverlayMarkDef(size=40))
+    return line.encode(
+        x=alt.X("steps:Q", title="training steps", axis=alt.Axis(tickCount=5, format="~s")),
+        y=alt.Y("loss:Q", title="loss", scale=alt.Scale(zero=False), axis=alt.Axis(format=".3~g")),
+        color=alt.Color("what:N", scale=scale, legend=_legend()),
+        strokeDash=alt.StrokeDash("what:N", scale=alt.Scale(domain=kinds, range=[[5, 3], [1, 0]]), legend=None),
+        tooltip=told,
+    ).properties(height=200)
+
+
 def grid(rows: Sequence[Row], value: str, most: float) -> Chart:
     """Columns by nights; rows of `partition`, `column_name` and `value`, the stronger the larger, up to `most`."""
     cells = [{"partition": row["partition"], "name": cell(row["column_name"]), "value": row["value"]} for row in rows]

@@ -140,6 +140,12 @@ class ReadRecord(keras.layers.Layer):
         return (*record_shape[:-1], self.units)
 
 
+def targets(spec: Spec, record: Tensor) -> Tensor:
+    """What a record's reconstruction is trained towards: its numbers no farther out than `REACH`."""
+    slots = [slot in spec.number_slots for slot in range(spec.slots)]
+    return ops.where(ops.convert_to_tensor(slots), ops.clip(record, -REACH, REACH), record)
+
+
 class ReconstructionLoss(keras.layers.Layer):
     """Adds the training loss, in which hidden cells count 1 and visible ones `visible`, and passes the output on.
 
@@ -155,8 +161,7 @@ class ReconstructionLoss(keras.layers.Layer):
     def call(self, record: Tensor, output: Tensor, hidden: Tensor, training: bool = False) -> Tensor:
         if not training:
             return output
-        slots = [slot in self.spec.number_slots for slot in range(self.spec.slots)]
-        target = ops.where(ops.convert_to_tensor(slots), ops.clip(record, -REACH, REACH), record)
+        target = targets(self.spec, record)
         away = ops.take(hidden, self.spec.columns, axis=-1)
         weight = ops.convert_to_tensor(self.balance, dtype=away.dtype) * (self.visible + (1.0 - self.visible) * away)
         self.add_loss(ops.sum(ops.mean(cell_losses(self.spec, target, output) * weight, axis=(1, 2))))

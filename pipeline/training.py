@@ -194,6 +194,7 @@ def _metrics(detector: Detector, accepted: pa.Table) -> dict[str, Any]:
         "calibration_records": len(detector.calibration.scores),
         "columns": {name: encoder.kind for name, encoder in detector.encoder.columns.items()},
         "loss": detector.network.loss,
+        "curves": [voice.network.curve for voice in detector.voices],
     }
 
 

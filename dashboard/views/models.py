@@ -34,6 +34,7 @@ def page() -> None:
     chosen = address.choose("Version", "version", names, default) or default
     version = next(row for row in known if row["version"] == chosen)
     _gate(version)
+    _curves(version)
     _crown(monitor, version, known)
 
 
@@ -89,7 +90,32 @@ def _gate(version: data.Row) -> None:
         if caught:
             markup.remark("share of them caught, by kind of error")
             st.altair_chart(charts.bars(caught, "caught", ".0%"))
-    markup.remark("Training curves are not kept: the loss above is that of the end.")
+
+
+def _curves(version: data.Row) -> None:
+    """The loss of records that the networks train on and of records that they do not, as training went on."""
+    drawn = [_points(each) for each in (version["metrics"] or {}).get("curves") or []]
+    if not any(drawn):
+        markup.remark("No training curves: this version was trained before they were kept.")
+        return
+    markup.heading("While it was trained")
+    for column, points in zip(st.columns(len(drawn)), drawn, strict=True):
+        with column:
+            st.altair_chart(charts.curve(points))
+    markup.remark(
+        "The mean loss of records that the networks train on (training) and of records that they never see"
+        " (validation), the same ones at every point. Validation that rises while training falls: records are learned by heart."
+    )
+
+
+def _points(curve: dict[str, Any]) -> list[data.Row]:
+    kinds = ("training", "validation")
+    return [
+        {"steps": steps, "what": what, "loss": loss}
+        for what in kinds
+        for steps, loss in zip(curve["steps"], curve[what], strict=True)
+        if isinstance(loss, int | float)
+    ]
 
 
 def _count(number: int | None, noun: str) -> str | None:

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 
 from models import Spec, build, scorer
+from models.layers import targets
+from models.losses import cell_losses
 from pipeline.errors import RefusedData
 
 Progress = Callable[[float, str], None]
@@ -18,6 +20,9 @@ NUMBERS_AT_ONCE = 2**24
 BATCH = 4_096
 EXACT_COLUMNS = 24
 BLUNT_STEPS = 1_500
+CURVE_RECORDS = 128
+
+Curve = dict[str, list[float]]
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,10 @@ SCHEDULES = {
 class Network:
     """A trained model and the passes by which it measures a record."""
 
-    def __init__(self, spec: Spec, model: keras.Model, loss: float | None = None) -> None:
+    def __init__(self, spec: Spec, model: keras.Model) -> None:
         self.spec = spec
-        self.loss = loss
+        self.loss: float | None = None
+        self.curve: Curve = {"steps": [], "training": [], "validation": []}
         self.model = model
         self._scorer = scorer(model, spec)
         self._passes = hiding_passes(spec)
@@ -89,6 +95,7 @@ class Network:
             steps_per_execution=min(20, part_steps),
         )
         draw = np.random.default_rng(seed)
+        network = cls(spec, model)
         rows = [np.flatnonzero(folds != member) for member in range(spec.members)]
         odds = [None if weights is None else weights[own] / weights[own].sum() for own in rows]
         for part in range(PARTS):
@@ -100,9 +107,35 @@ class Network:
             loss = history.history["loss"][-1]
             if not np.isfinite(loss):
                 raise RefusedData(f"training diverged (loss {loss}): look for far-out values in the window's numbers")
+            network.loss = float(loss)
+            network._draw_curve((part + 1) * part_steps, matrix, folds)
             if progress:
                 progress((part + 1) / PARTS, f"loss {loss:.3f}")
-        return cls(spec, model, float(loss))
+        return network
+
+    def _draw_curve(self, steps: int, matrix: np.ndarray, folds: np.ndarray) -> None:
+        """Add a point: the loss of records that each member trains on, and of records of its fold, which it never sees.
+
+        The same records at every point, and what is hidden of them is not drawn, so that training draws as it would.
+        """
+        own = folds[:, None] == np.arange(self.spec.members)
+        if not own.any(axis=0).all() or own.all(axis=0).any():
+            return
+        self.curve["steps"].append(steps)
+        for name, which in (("training", ~own), ("validation", own)):
+            rows = [np.flatnonzero(which[:, member]) for member in range(self.spec.members)]
+            chosen = [each[np.linspace(0, len(each) - 1, CURVE_RECORDS).astype(int)] for each in rows]
+            self.curve[name].append(self._loss(matrix[np.stack(chosen, axis=1)]))
+
+    def _loss(self, records: np.ndarray) -> float:
+        """The mean loss of the cells that the passes hide, or of all where they hide none, of (n, members, slots)."""
+        passes = np.tile(self._passes, (len(records), 1))
+        given = np.repeat(records, len(self._passes), axis=0)
+        hidden = np.repeat(passes[:, None], self.spec.members, axis=1)
+        output = self.model.predict([given, hidden], batch_size=BATCH, verbose=0)
+        losses = keras.ops.convert_to_numpy(cell_losses(self.spec, targets(self.spec, given), output))
+        counted = passes[:, self._columns].astype(bool) if passes.any() else np.ones_like(losses[:, 0], dtype=bool)
+        return float(losses.swapaxes(1, 2)[counted].mean())
 
     def errors(self, matrix: np.ndarray) -> np.ndarray:
         """Each member's reconstruction error of each cell from the other columns, float32 (n, members, cells)."""

@@ -17,6 +17,7 @@ from wrong_night import LAST, PATTERN, PAYLOADS, WrongNight
 from dashboard import address, data, export, writing
 from pipeline.alerts import messages
 from pipeline.errors import ConfigurationError
+from pipeline.store import TrainedModel
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
 
@@ -220,6 +221,16 @@ def test_quality_tells_what_broke(night: WrongNight) -> None:
     assert "error 1 of 40 records break: air_time is at least 1" in text(page)
     assert list(page.dataframe[1].value["expectation"]) == ["air_time is at least 1"]
     assert kinds(page)[-1] == ["air_time is at least 1"]
+
+
+def test_models_draw_how_the_error_fell(night: WrongNight) -> None:
+    page = opened(page="models", monitor="nights", version=night.version)
+    assert "While it was trained" in text(page) and kinds(page)[-1] == ["training", "validation"]
+    plain = night.store.model_versions("nights")[0]
+    fields = {name: getattr(plain, name) for name in TrainedModel.__dataclass_fields__}
+    night.store.add_model_version(TrainedModel(**fields | {"version": "older", "metrics": {"loss": 0.1}}))
+    data.forget()
+    assert "No training curves" in text(opened(page="models", monitor="nights", version="older"))
 
 
 def test_models_are_promoted_and_rolled_back(night: WrongNight) -> None:

@@ -97,7 +97,11 @@ class SmallHouse:
                 window_records=80,
                 suite_version="0" * 12,
                 config_hash="0" * 12,
-                metrics={"loss": 0.125, "columns": {"carrier": "categorical"}},
+                metrics={
+                    "loss": 0.125,
+                    "columns": {"carrier": "categorical"},
+                    "curves": [{"steps": [100, 200], "training": [0.5, 0.25], "validation": [0.75, 0.5]}],
+                },
             )
         )
         self.store.promote("nights", saved.version, "trained through 2013-02-02")

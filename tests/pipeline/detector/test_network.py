@@ -167,3 +167,22 @@ def test_p17_no_member_is_trained_on_the_records_of_its_fold(monkeypatch: pytest
     drawn = np.concatenate(given)
     assert drawn.shape == (60 * 8, 2, 26)
     assert (drawn[:, 0] == 1).all() and (drawn[:, 1] == 0).all()
+
+
+@pytest.mark.parametrize("kind", ["ensemble", "vae"])
+def test_the_loss_is_kept_as_it_falls_and_looking_at_it_changes_no_weight(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, folds = SPECS[kind], np.arange(80) % 2
+    matrix = encoded(spec, 80)
+    monkeypatch.setattr(network, "SCHEDULES", {spec.model: Schedule(200, 16, 3e-3, fewest=200)})
+    seen = Network.fit(spec, matrix, folds, seed=0)
+    assert seen.curve["steps"] == [20.0 * (part + 1) for part in range(network.PARTS)]
+    for losses in (seen.curve["training"], seen.curve["validation"]):
+        assert len(losses) == network.PARTS and np.isfinite(losses).all()
+    assert seen.curve["training"][-1] < seen.curve["training"][0]
+    assert seen.curve["validation"][-1] > seen.curve["training"][-1], "80 records are learned by heart"
+    monkeypatch.setattr(Network, "_draw_curve", lambda *_: None)
+    unseen = Network.fit(spec, matrix, folds, seed=0)
+    for one, other in zip(seen.model.get_weights(), unseen.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
