@@ -22,6 +22,14 @@ def test_a_mutant_fits_the_code_and_names_a_test_of_its_promise(mutant: Mutant) 
     assert source.count(mutant.before) == 1
     ast.parse(source.replace(mutant.before, mutant.after))
     file, _, name = mutant.test.partition("::")
-    tests = ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8")))
-    assert name in {node.name for node in tests if isinstance(node, ast.FunctionDef)}
-    assert mutant.promise in numbers(name)
+    assert name in names_in(ast.parse((ROOT / file).read_text(encoding="utf-8")))
+    assert mutant.promise in numbers(name.rpartition("::")[2])
+
+
+def names_in(module: ast.Module) -> set[str]:
+    """The names by which pytest knows the functions of a file and of its classes."""
+    tests = {node.name for node in module.body if isinstance(node, ast.FunctionDef)}
+    for within in module.body:
+        if isinstance(within, ast.ClassDef):
+            tests |= {f"{within.name}::{node.name}" for node in within.body if isinstance(node, ast.FunctionDef)}
+    return tests
