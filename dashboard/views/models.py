@@ -104,7 +104,8 @@ def _curves(version: data.Row) -> None:
             st.altair_chart(charts.curve(points))
     markup.remark(
         "The mean loss of records that the networks train on (training) and of records that they never see"
-        " (validation), the same ones at every point. Validation that rises while training falls: records are learned by heart."
+        " (validation), the same ones at every point. Validation that rises while training falls: records are learned"
+        " by heart."
     )
 
 

@@ -163,7 +163,8 @@ def test_a_manifest_says_what_the_model_was_made_of(challenger: Challenger) -> N
     assert challenger.metrics["columns"] == {"amount": "numeric", "fee": "numeric", "carrier": "categorical"}
     assert np.isfinite(challenger.metrics["loss"])
     for curve in challenger.metrics["curves"]:
-        assert {name: len(points) for name, points in curve.items()} == {"steps": 10, "training": 10, "validation": 10}
+        assert curve.keys() == {"steps", "training", "validation"}
+        assert 0 < len(curve["steps"]) == len(curve["training"]) == len(curve["validation"]) <= 10
     assert challenger.warnings == ()
 
 
