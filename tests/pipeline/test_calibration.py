@@ -49,7 +49,7 @@ class TestConformal:
         for rate in (0.01, 0.1, 0.2, 0.4):
             assert (calibration.p_values(fresh) <= rate).mean() <= rate + 5 * np.sqrt(rate / 999)
 
-    def test_p_value_is_the_rank_among_the_held_out(self) -> None:
+    def test_p17_a_p_value_is_the_rank_among_the_held_out(self) -> None:
         calibration = Conformal.fit(np.array([3.0, 1.0, 2.0, 2.0, *np.full(20, 9.0)]))
         found = calibration.p_values(np.array([0.0, 1.0, 2.0, 2.5, 3.0, 4.0]))
         np.testing.assert_allclose(found, np.array([25, 25, 24, 22, 22, 21]) / 25)
