@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -92,7 +93,11 @@ def verdict(copy: Path, mutant: Mutant, check: bool) -> str:
         if not check:
             file.write_text(source.replace(mutant.before, mutant.after), encoding="utf-8")
         options = ("-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider")
-        return words.get(_python(copy, "-m", "pytest", *options, mutant.test).returncode, "does not run")
+        ended = _python(copy, "-m", "pytest", *options, mutant.test)
+        # Python without pytest exits with 1 too, and a fixture that breaks is no test that fails.
+        if not re.search(r"^\d+ (passed|failed)", (ended.stdout.splitlines() or [""])[-1]):
+            return "does not run"
+        return words.get(ended.returncode, "does not run")
     except subprocess.TimeoutExpired:
         return "does not end"
     finally:
