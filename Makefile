@@ -10,7 +10,7 @@ PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13 3,$(shell command -v python$(v)
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help setup demo ui dashboard test test-fast lint format schema promises mutants env compose-test postgres chromium bench bench-detection soak clean
+.PHONY: help setup demo ui dashboard screenshots test test-fast lint format schema promises mutants env compose-test postgres chromium bench bench-detection soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ ui: setup ## Airflow with the demo's DAGs on http://127.0.0.1:8080; Ctrl-C ends 
 
 dashboard: setup ## What was found, on http://127.0.0.1:8501; Ctrl-C ends it
 	$(RUN) tablewatch dashboard
+
+screenshots: setup ## Take the documentation's pictures again, of what `make demo` left; needs Chromium
+	$(RUN) python -m demo.screenshots
 
 test: setup ## All tests; those that need PostgreSQL or Chromium are skipped where it is not installed (see below)
 	$(RUN) pytest -n 2 --dist loadfile
