@@ -55,7 +55,8 @@ def email() -> str | None:
         return None
     known = st.user.to_dict()
     address = str(known.get("email") or "").strip()
-    return address if "@" in address and known.get("email_verified") is not False else None
+    refuted = str(known.get("email_verified", "")).lower() == "false"  # some providers write a text
+    return None if refuted or "@" not in address else address
 
 
 def may_write() -> bool:

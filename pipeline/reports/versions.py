@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, CorruptBundle
 from pipeline.settings import Settings
 from pipeline.steps import House
 
@@ -37,10 +37,24 @@ def promote(
 
 
 def rollback(name: str, settings: Settings | None = None, reason: str = "rolled back by hand") -> ModelVersion:
-    """Make the champion before the present one champion again. ConfigurationError when there is none."""
+    """Make the champion before the present one champion again; its bundle is read first, as for a promotion.
+
+    Raises ConfigurationError when there is none, CorruptBundle when its bundle is not as it was saved; the champion
+    then stays.
+    """
     house = House(settings)
     monitor = house.monitor(name)
-    house.store.rollback(name, reason)
+
+    def check(version: ModelVersion) -> None:
+        try:
+            house.registry.load(name, version.version, version.sha256)
+        except CorruptBundle as error:
+            raise CorruptBundle(
+                f"{name}: the champion before was {version.version}, whose bundle is not as it was saved;"
+                f" promote another: tablewatch models {name}, tablewatch promote {name} VERSION"
+            ) from error
+
+    house.store.rollback(name, reason, check)
     return house.champion(monitor)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -100,11 +101,11 @@ class Versions(Database):
                 connection.execute(promotions.insert().values(row))
                 _crown(connection, monitor, version)
 
-    def rollback(self, monitor: str, reason: str = "") -> str:
+    def rollback(self, monitor: str, reason: str = "", check: Callable[[ModelVersion], object] | None = None) -> str:
         """Undo the latest promotion that still stands; the version of the champion before it, which is champion again.
 
-        `reason` is added to that of the promotion. Rolling back twice goes back two champions. Raises
-        ConfigurationError when there is none to go back to.
+        `reason` is added to that of the promotion. Rolling back twice goes back two champions. `check` may raise on the
+        version to go back to; nothing is undone then. Raises ConfigurationError when there is none to go back to.
         """
         standing = sa.select(promotions.c.sequence, promotions.c.version, promotions.c.reason).where(
             promotions.c.monitor == monitor, promotions.c.rolled_back_at.is_(None)
@@ -121,6 +122,9 @@ class Versions(Database):
             why = "; ".join(filter(None, (undone.reason, reason)))
             connection.execute(promotions.update().where(this).values(rolled_back_at=self.clock(), reason=why))
             _crown(connection, monitor, previous.version)
+            champion = _champion(connection, monitor)
+            if check is not None and champion is not None:
+                check(champion)
             return str(previous.version)
 
     def superseded(self, monitor: str) -> list[str]:

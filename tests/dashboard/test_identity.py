@@ -62,6 +62,8 @@ def test_those_write_who_are_named_by_e_mail_or_domain(
 
 
 def test_an_e_mail_that_nobody_verified_signs_nothing(looks: Any) -> None:
+    looks(email="ann@example.com", email_verified="false")
+    assert identity.email() is None
     looks(email="ann@example.com", email_verified=False)
     assert identity.email() is None and not identity.may_write()
     looks(email="ann@example.com", email_verified=True)

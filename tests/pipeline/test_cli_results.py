@@ -154,6 +154,21 @@ def test_promote_and_rollback_say_who_is_champion(house: SmallHouse) -> None:
     assert first in unknown.stderr
 
 
+@pytest.mark.parametrize("command", ["promote", "rollback"])
+def test_p22_no_version_whose_bundle_is_broken_becomes_champion(house: SmallHouse, command: str) -> None:
+    first, second = house.train(0), house.train(1)
+    bundle = next((house.folder / "home" / "bundles").rglob(f"{first}.*"))
+    bundle.write_bytes(bundle.read_bytes()[:-1])
+    result = call(command, "nights", *([first] if command == "promote" else []))
+    assert result.exit_code == 1
+    assert first in result.stderr
+    champion = house.store.champion("nights")
+    assert champion is not None and champion.version == second
+    assert [each.promotion_reason for each in house.store.model_versions("nights")] == [
+        "trained through 2013-02-02"
+    ] * 2
+
+
 # Hostile values
 
 
