@@ -174,8 +174,12 @@ def drift(monitor: str, name: str, count: int = NIGHTS) -> list[Row]:
 
 
 def would_stay(monitor: str, rate: float, count: int = NIGHTS) -> list[Row]:
-    """Of the flagged records of the latest scored partitions, how many are at most so frequent among normal ones."""
-    return read(statements.WOULD_STAY, monitor=monitor, rate=rate, nights=count)
+    """Of the flagged records of the latest scored partitions, the oldest first, how many are at most so frequent among
+    normal ones.
+    """
+    # SQLite 3.40 has been seen to ignore an ORDER BY that goes against that of the statement's subquery.
+    found = read(statements.WOULD_STAY, monitor=monitor, rate=rate, nights=count)
+    return sorted(found, key=lambda row: str(row["partition"]))
 
 
 def expectations(monitor: str, partition: str) -> list[Row]:

@@ -101,7 +101,7 @@ FROM (
     SELECT DISTINCT "partition" FROM metrics WHERE monitor = :monitor ORDER BY "partition" DESC LIMIT :nights
 ) nights
 LEFT JOIN anomalies a ON a.monitor = :monitor AND a."partition" = nights."partition"
-GROUP BY nights."partition" ORDER BY nights."partition"
+GROUP BY nights."partition"
 """
 
 EXPECTATIONS = """
