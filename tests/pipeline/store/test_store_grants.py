@@ -124,10 +124,6 @@ def test_a_failure_on_the_way_leaves_nothing(store: Store, engine: sa.Engine, ro
         assert not connection.scalar(sa.text("SELECT COUNT(*) FROM pg_roles WHERE rolname = :name"), {"name": role})
 
 
-def test_the_views_that_are_granted_are_those_there_are(store: Store, engine: sa.Engine) -> None:
-    assert sorted(sa.inspect(engine).get_view_names()) == [*VIEWS]
-
-
 @pytest.mark.parametrize("name", ["", "public", "none", "x" * 64, "a\0b"])
 def test_a_name_that_is_no_roles_is_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match="cannot be a role's name"):
