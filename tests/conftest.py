@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -26,6 +27,14 @@ SLOW_IS_FINE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow
 settings.register_profile("home", **SLOW_IS_FINE)
 settings.register_profile("ci", **SLOW_IS_FINE, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "home")
+
+
+@pytest.fixture(autouse=True)
+def no_task_of_airflow() -> Iterator[None]:
+    """What `dag.test()` leaves in the environment would make the runs of later tests runs of its DAG."""
+    yield
+    for name in [name for name in os.environ if name.startswith("AIRFLOW_CTX_")]:
+        del os.environ[name]
 
 
 def pytest_configure(config: pytest.Config) -> None:

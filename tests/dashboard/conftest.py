@@ -17,7 +17,11 @@ sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "pipeli
 def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     """The store of `wrong_night`, and nothing remembered of another test's."""
     import streamlit as st
+    from streamlit import config
     from wrong_night import WrongNight
+
+    # In a process that has trained networks a full collection takes many seconds, and Streamlit asks for one a script.
+    config.set_option("runner.postScriptGC", False)
 
     for name in ("TABLEWATCH_AUTHOR", "TABLEWATCH_DASHBOARD_READ_ONLY"):
         monkeypatch.delenv(name, raising=False)
