@@ -3,8 +3,8 @@
 import keras
 
 from models.autoencoder import autoencoder
-from models.layers import CellErrors
 from models.masked import masked
+from models.passes import Passes
 from models.spec import Spec
 from models.vae import vae
 
@@ -16,10 +16,4 @@ def build(spec: Spec) -> keras.Model:
     return BUILDERS[spec.model](spec)
 
 
-def scorer(model: keras.Model, spec: Spec) -> keras.Model:
-    """`model` with the error fused in: a record for each member and what is hidden from it give (n, members, cells)."""
-    record, hidden = keras.Input((spec.members, spec.slots)), keras.Input((spec.members, spec.column_count))
-    return keras.Model([record, hidden], CellErrors(spec)(record, model([record, hidden])))
-
-
-__all__ = ["BUILDERS", "Spec", "build", "scorer"]
+__all__ = ["BUILDERS", "Passes", "Spec", "build"]

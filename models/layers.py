@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-from models.losses import cell_errors, cell_losses
+from models.losses import cell_losses
 from models.spec import Spec
 
 Tensor = Any
@@ -54,6 +56,11 @@ class MemberDense(keras.layers.Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         return self.activation(ops.matmul(inputs, self.kernel) + self.bias)
+
+    def some(self, inputs: Tensor, units: Sequence[int]) -> Tensor:
+        """What `call` gives of those units only."""
+        kernel, bias = (ops.take(weight, list(units), axis=-1) for weight in (self.kernel, self.bias))
+        return self.activation(ops.matmul(inputs, kernel) + bias)
 
 
 class MemberNorm(keras.layers.Layer):
@@ -103,6 +110,7 @@ class ReadRecord(keras.layers.Layer):
 
     def build(self, record_shape: tuple[int, ...], hidden_shape: tuple[int, ...]) -> None:
         spec, members = self.spec, record_shape[0]
+        self.members = members
         numbers = len(spec.number_slots) + len(spec.number_cells)
         limit = (3.0 / (numbers + len(spec.category_cells))) ** 0.5
         uniform = keras.initializers.RandomUniform(-limit, limit)
@@ -133,8 +141,44 @@ class ReadRecord(keras.layers.Layer):
     def _row(self, cell: int, rows: Tensor, record: Tensor, hidden: Tensor) -> Tensor:
         away, code = hidden[..., self.spec.columns[cell]], record[..., self.spec.starts[cell]]
         index = ops.cast(ops.where(away > 0, 0.0, code + 1.0), "int32")
-        member = ops.arange(index.shape[0])[:, None] * (self.spec.levels[cell] + 1)
+        member = ops.arange(self.members)[:, None] * (self.spec.levels[cell] + 1)
         return ops.take(rows, index + member, axis=0)
+
+    def without_each(self, record: Tensor, groups: Sequence[Sequence[int]]) -> list[Tensor]:
+        """What `call` gives with each group of cells hidden in turn, a (members, n, units) for each of them.
+
+        `record` is (1 or members, n, slots); every cell is in one group.
+        """
+        nothing = ops.zeros((1, 1, self.spec.column_count))
+        numbers = self._numbers(record, nothing) if self.spec.number_cells else None
+        shown = [self._part(cells, record, numbers, nothing) for cells in groups]
+        # Sums up to and from each group, as taking a far-out value off the sum of all would leave its rounding behind.
+        before = list(itertools.accumulate(shown[:-1], initial=self.bias))
+        after = list(itertools.accumulate(reversed(shown[1:]), initial=ops.zeros_like(shown[0])))[::-1]
+        return [self.activation(before[at] + after[at] + self._absent(cells)) for at, cells in enumerate(groups)]
+
+    def _part(self, cells: Sequence[int], record: Tensor, numbers: Tensor, nothing: Tensor) -> Tensor:
+        """What some cells that are shown add to the layer's sum."""
+        spec = self.spec
+        own = {spec.number_cells.index(i) for i in cells if not spec.levels[i]}
+        places = [at for at, cell in enumerate(spec.cell_of_number) if cell in own]
+        places += [len(spec.cell_of_number) + at for at in sorted(own)]
+        parts = [self._row(i, self._rows_of(i), record, nothing) for i in cells if spec.levels[i]]
+        if own:
+            parts.append(ops.matmul(ops.take(numbers, places, axis=-1), ops.take(self.kernel, places, axis=1)))
+        return sum(parts)
+
+    def _absent(self, cells: Sequence[int]) -> Tensor:
+        """What some cells that are hidden add to the layer's sum, whatever is in them: (members, 1, units)."""
+        spec = self.spec
+        signs = [len(spec.cell_of_number) + spec.number_cells.index(i) for i in cells if not spec.levels[i]]
+        parts = [self._rows_of(i)[:: spec.levels[i] + 1][:, None] for i in cells if spec.levels[i]]
+        if signs:
+            parts.append(ops.sum(ops.take(self.kernel, signs, axis=1), axis=1, keepdims=True))
+        return sum(parts)
+
+    def _rows_of(self, cell: int) -> Tensor:
+        return self.rows[self.spec.category_cells.index(cell)]
 
     def compute_output_shape(self, record_shape: tuple[int, ...], hidden_shape: tuple[int, ...]) -> tuple[int, ...]:
         return (*record_shape[:-1], self.units)
@@ -166,14 +210,3 @@ class ReconstructionLoss(keras.layers.Layer):
         weight = ops.convert_to_tensor(self.balance, dtype=away.dtype) * (self.visible + (1.0 - self.visible) * away)
         self.add_loss(ops.sum(ops.mean(cell_losses(self.spec, target, output) * weight, axis=(1, 2))))
         return output
-
-
-class CellErrors(keras.layers.Layer):
-    """The reconstruction error of each cell against the true, unclipped values."""
-
-    def __init__(self, spec: Spec, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.spec = spec
-
-    def call(self, record: Tensor, output: Tensor) -> Tensor:
-        return cell_errors(self.spec, record, output)

@@ -21,7 +21,7 @@ def masked(spec: Spec) -> keras.Model:
     """`record` (n, members, slots) and `hidden` (n, members, columns) give (n, members, output width)."""
     (given, hidden_given), (record, hidden) = inputs(spec)
     away = HideColumns(spec.column_count, RATES)(hidden)
-    stream = ReadRecord(spec, spec.hidden)(record, away)
+    stream = ReadRecord(spec, spec.hidden, name="reader")(record, away)
     for _ in range(BLOCKS):
         stream = stream + _block(stream, spec.hidden)
     output = MemberDense(spec.output_width, name="reconstruction")(MemberNorm()(stream))

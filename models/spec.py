@@ -82,6 +82,15 @@ class Spec:
         return tuple(places[i] for i in range(len(self.widths)))
 
     @property
+    def places(self) -> tuple[tuple[int, ...], ...]:
+        """All of the output that is about each cell: its logits, or its numbers and their scales if there are any."""
+        apart = len(self.number_slots)
+        return tuple(
+            (*range(*ends), *(place + apart for place in range(*ends) if self.scaled and not levels))
+            for ends, levels in zip(self.outputs, self.levels, strict=True)
+        )
+
+    @property
     def output_width(self) -> int:
         """The width of a model's output."""
         return len(self.number_slots) * (1 + self.scaled) + sum(self.levels)

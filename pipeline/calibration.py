@@ -165,6 +165,11 @@ class Conformal:
         ranked = (1.0 + at_least) / (len(self.scores) + 1.0)
         return np.where(np.asarray(scores) > self.tail.start, self.tail(scores), ranked)
 
+    def score_at(self, p_values: np.ndarray) -> np.ndarray:
+        """The held-out scores whose p-values are nearest to each of `p_values` (n,) by rank, float64 (n,)."""
+        at_least = np.rint(np.asarray(p_values) * (len(self.scores) + 1.0)).astype(int) - 1
+        return np.asarray(self.scores[len(self.scores) - np.clip(at_least, 1, len(self.scores))])
+
     def threshold(self, rate: float) -> float:
         """The least score whose p-value is at most `rate` (below 1); always finite."""
         low, high = self.scores[0], np.nextafter(self.tail.start + self.tail.excess(rate / 2), np.inf)

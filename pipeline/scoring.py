@@ -36,7 +36,7 @@ def score_batch(
 
     Raises RefusedData when a score is not finite: nothing that cannot be compared with a threshold is stored.
     """
-    scores = detector.score(accepted)
+    scores = detector.score(accepted, refresh.before(rate))
     if not np.isfinite(scores.score).all():
         row = int(np.flatnonzero(~np.isfinite(scores.score))[0])
         key = record_keys(accepted.slice(row, 1), monitor.primary_key, monitor.columns.sensitive)[0]

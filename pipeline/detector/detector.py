@@ -14,8 +14,9 @@ from pipeline.calibration import Conformal, TailSurprise
 from pipeline.detector.events import event_surprises
 from pipeline.detector.memory import Memory
 from pipeline.detector.network import Network, Progress
+from pipeline.detector.screen import FEWEST_COLUMNS, Screen
 from pipeline.detector.trimming import trimmed
-from pipeline.detector.voices import ColumnVoice, MemoryVoice
+from pipeline.detector.voices import ColumnVoice, MemoryVoice, fused
 from pipeline.encoding import EVENTS, Encoded, Encoder
 from pipeline.errors import RefusedData
 from pipeline.monitor import Kind
@@ -26,6 +27,9 @@ CALIBRATION_RECORDS = 50_000
 MEMORY_RECORDS = 5_000
 FEWEST_RECORDS = 20
 UNSEEN = EVENTS.index("unseen_category")
+MARGIN, LEAST_MEASURED, MOST_MEASURED = 10.0, 0.02, 0.2
+"""Measured in full is what the screen finds at most so many times as probable as the rate that is asked for, no fewer
+records than the least share and, where it would be more than the most, all: then the screen would save nothing."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Detector:
     encoder: Encoder
     voices: list[ColumnVoice]
     memory: MemoryVoice | None
+    screen: Screen | None
     rare: np.ndarray
     floors: np.ndarray
     calibration: Conformal
@@ -146,7 +151,10 @@ class Detector:
         fitted = [ColumnVoice.fit(network, matrix, folds) for network in networks]
         self.voices = [voice for voice, _ in fitted]
         self.memory, remembers = MemoryVoice.fit(memory, matrix, own) if memory else (None, None)
-        scores = _fused([surprise for _, surprise in fitted], remembers)
+        scores = fused([surprise for _, surprise in fitted], remembers)
+        self.screen = None
+        if self.model == "ensemble" and self.network.spec.column_count >= FEWEST_COLUMNS:
+            self.screen = Screen.fit(self.network, matrix, folds, remembers, self.seed)
         self.calibration = Conformal.fit(np.maximum(scores, _floors(Conformal.fit(scores), rarest)))
         self.floors = _floors(self.calibration, self.rare)
 
@@ -155,12 +163,30 @@ class Detector:
         """The network by which records are repaired: the first, which learns scales."""
         return self.voices[0].network
 
-    def score(self, table: pa.Table) -> Scores:
-        """Score the records of `table`, each whatever the others are. Raises KeyError on a missing column."""
-        return self.score_encoded(self.encoder.encode(table))
+    def score(self, table: pa.Table, rate: float | None = None) -> Scores:
+        """Score the records of `table`, each whatever the others are. Raises KeyError on a missing column.
 
-    def score_encoded(self, encoded: Encoded) -> Scores:
+        With `rate`, a record that the screen finds far more probable than that is not measured further: its score is
+        that of the held-out records which are as probable, and nothing is said of its columns.
+        """
+        return self.score_encoded(self.encoder.encode(table), rate)
+
+    def score_encoded(self, encoded: Encoded, rate: float | None = None) -> Scores:
         """Score records that are encoded already."""
+        share = 1.0 if rate is None else max(LEAST_MEASURED, MARGIN * rate)
+        if self.screen is None or share > MOST_MEASURED:
+            return self._measured(encoded)
+        p_value = self.screen.p_values(encoded.matrix, self.memory)
+        floor = self._floor(encoded.events)
+        score = np.maximum(self.calibration.score_at(p_value), floor)
+        surprise = np.zeros((len(score), len(self.encoder.columns)))
+        suspect = np.flatnonzero((p_value <= share) | (floor >= self.threshold(share)))
+        measured = self._measured(Encoded(encoded.matrix[suspect], encoded.events[suspect]))
+        score[suspect], surprise[suspect] = measured.score, measured.surprise
+        return Scores(score, self._p_values(score), surprise, encoded.events, encoded.matrix)
+
+    def _measured(self, encoded: Encoded) -> Scores:
+        """The scores of records, every column of which is hidden in turn."""
         if len(encoded.matrix) == 0:
             nothing = np.zeros(0)
             return Scores(nothing, nothing, np.zeros((0, len(self.encoder.columns))), encoded.events, encoded.matrix)
@@ -168,11 +194,15 @@ class Detector:
         unseen = encoded.events[:, None, :, UNSEEN]
         surprises = [np.where(unseen, 0.0, voice.surprises(encoded.matrix)) for voice in self.voices]
         columns = [voice(surprise) for voice, surprise in zip(self.voices, surprises, strict=True)]
-        fused = _fused(columns, self.memory(encoded.matrix) if self.memory else None)
-        score = np.maximum(fused, np.where(encoded.events, self.floors, -np.inf).max(axis=(1, 2)))
+        score = fused(columns, self.memory(encoded.matrix) if self.memory else None)
+        score = np.maximum(score, self._floor(encoded.events))
         modelled = np.mean([each.mean(axis=1) for each in surprises], axis=0)
         surprise = np.maximum(modelled, np.where(encoded.events, self.rare, 0.0).max(axis=2))
         return Scores(score, self._p_values(score), surprise, encoded.events, encoded.matrix)
+
+    def _floor(self, events: np.ndarray) -> np.ndarray:
+        """The least score that the events (n, columns, EVENTS) of each record allow it, float64 (n,)."""
+        return np.asarray(np.where(events, self.floors, -np.inf).max(axis=(1, 2)))
 
     def _p_values(self, score: np.ndarray) -> np.ndarray:
         """Conformal p-values; where ranks end the fitted tail goes on."""
@@ -200,6 +230,8 @@ class Detector:
         if self.memory is not None:
             arrays |= {"memory": self.memory.memory.rows, "distrust": self.memory.memory.distrust}
             arrays["distance"] = self.memory.distance.to_array()
+        if self.screen is not None:
+            arrays |= {f"screen_{name}": array for name, array in self.screen.to_arrays().items()}
         return state, arrays
 
     @classmethod
@@ -223,6 +255,8 @@ class Detector:
         if "memory" in arrays:
             memory = Memory(arrays["memory"], detector.network.spec, arrays["distrust"])
             detector.memory = MemoryVoice(memory, TailSurprise.from_array(arrays["distance"]))
+        own = {name.removeprefix("screen_"): arrays[name] for name in arrays if name.startswith("screen_")}
+        detector.screen = Screen.from_arrays(detector.network, own) if own else None
         return detector
 
 
@@ -238,12 +272,6 @@ def _specs(model: str, encoder: Encoder) -> list[Spec]:
         return [scaled, replace(scaled, scaled=False, blunt=True)] if scaled.numbers_only else [scaled]
     inputs = sum(level or width for width, level in encoder.cells)
     return [Spec(model, *shape, members=FOLDS, hidden=40, code=min(max(round(inputs / 4), 2), 16))]
-
-
-def _fused(columns: list[np.ndarray], remembers: np.ndarray | None) -> np.ndarray:
-    """The anomaly score: the mean surprise of the networks and, where there is a memory, as much again of its own."""
-    of_columns = np.mean(columns, axis=0)
-    return np.asarray(of_columns if remembers is None else (of_columns + remembers) / 2)
 
 
 def _floors(calibration: Conformal, surprises: np.ndarray) -> np.ndarray:

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import keras
 import numpy as np
 
-from models import Spec, build, scorer
+from models import Passes, Spec, build
 from models.layers import targets
-from models.losses import cell_losses
+from models.losses import cell_errors, cell_losses
 from pipeline.errors import RefusedData
 
 Progress = Callable[[float, str], None]
 PARTS = 10
-NUMBERS_AT_ONCE = 2**24
-BATCH = 4_096
+ROWS = 3_072
+"""So many rows, one for each record and pass, go through a network at once: a layer of them stays in the cache."""
 EXACT_COLUMNS = 24
 BLUNT_STEPS = 1_500
 CURVE_RECORDS = 128
 
 Curve = dict[str, list[float]]
+Groups = Sequence[int]
+Compiled = Callable[..., np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -56,16 +60,46 @@ SCHEDULES = {
 
 
 class Network:
-    """A trained model and the passes by which it measures a record."""
+    """A trained model and the passes by which it measures a record: those of `partitions`, or of `hiding(spec)`."""
 
-    def __init__(self, spec: Spec, model: keras.Model) -> None:
+    def __init__(self, spec: Spec, model: keras.Model, partitions: Sequence[Groups] | None = None) -> None:
         self.spec = spec
         self.loss: float | None = None
         self.curve: Curve = {"steps": [], "training": [], "validation": []}
         self.model = model
-        self._scorer = scorer(model, spec)
-        self._passes = hiding_passes(spec)
-        self._columns = np.array(spec.columns)
+        self._partitions = hiding(spec) if partitions is None else partitions
+
+    @cached_property
+    def _errors(self) -> Compiled:
+        return _compiled(Passes(self.model, self.spec, self._partitions), self.spec.slots)
+
+    @cached_property
+    def _losses(self) -> Compiled:
+        def losses(spec: Spec, record: Any, output: Any) -> Any:
+            return cell_losses(spec, targets(spec, record), output)
+
+        return _compiled(Passes(self.model, self.spec, self._partitions, losses), self.spec.slots)
+
+    @cached_property
+    def _reconstruction(self) -> Compiled:
+        def whole(record: Any, hidden: Any) -> Any:
+            return self.model([record, hidden], training=False)
+
+        return _compiled(whole, self.spec.slots, self.spec.column_count)
+
+    @cached_property
+    def _errors_of_hidden(self) -> Compiled:
+        def errors(record: Any, hidden: Any) -> Any:
+            return cell_errors(self.spec, record, self.model([record, hidden], training=False))
+
+        return _compiled(errors, self.spec.slots, self.spec.column_count)
+
+    def alone(self, member: int, groups: Groups) -> Network:
+        """The network of one member, measuring a record while each of `groups` is hidden in turn."""
+        spec = replace(self.spec, members=1)
+        model = build(spec)
+        model.set_weights([np.split(weight, self.spec.members)[member] for weight in self.model.get_weights()])
+        return Network(spec, model, [groups])
 
     @classmethod
     def fit(
@@ -128,18 +162,12 @@ class Network:
             self.curve[name].append(self._loss(matrix[np.stack(chosen, axis=1)]))
 
     def _loss(self, records: np.ndarray) -> float:
-        """The mean loss of the cells that the passes hide, or of all where they hide none, of (n, members, slots)."""
-        passes = np.tile(self._passes, (len(records), 1))
-        given = np.repeat(records, len(self._passes), axis=0)
-        hidden = np.repeat(passes[:, None], self.spec.members, axis=1)
-        output = self.model.predict([given, hidden], batch_size=BATCH, verbose=0)
-        losses = keras.ops.convert_to_numpy(cell_losses(self.spec, targets(self.spec, given), output))
-        counted = passes[:, self._columns].astype(bool) if passes.any() else np.ones_like(losses[:, 0], dtype=bool)
-        return float(losses.swapaxes(1, 2)[counted].mean())
+        """The mean loss of the cells of (n, members, slots), each while it is hidden."""
+        return float(np.mean([self._losses(records[part]) for part in self._parts(len(records))]))
 
     def errors(self, matrix: np.ndarray) -> np.ndarray:
         """Each member's reconstruction error of each cell from the other columns, float32 (n, members, cells)."""
-        return self._measured(len(matrix), lambda part: np.repeat(matrix[part, None], self.spec.members, axis=1))
+        return self._measured(len(matrix), lambda part: matrix[part, None])
 
     def held_out_errors(self, matrix: np.ndarray, folds: np.ndarray) -> np.ndarray:
         """The errors by the member that never saw the record, float32 (n, cells)."""
@@ -153,27 +181,24 @@ class Network:
             found[rows] = errors[: len(rows), member]
         return found
 
-    def _measured(self, count: int, given: Callable[[slice], np.ndarray]) -> np.ndarray:
-        """(count, members, cells): the errors over the passes that hide each cell's column, some records at a time.
+    def errors_with(self, matrix: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+        """The members' mean error of each cell, float32 (n, cells), while any columns are `hidden` (n, columns)."""
+        return self._at_once(self._errors_of_hidden, matrix, hidden, len(self.spec.widths))
 
-        `given` makes the rows (k, members, slots) that the members are given of a slice of the records.
+    def _measured(self, count: int, given: Callable[[slice], np.ndarray]) -> np.ndarray:
+        """(count, members, cells): the errors of each cell while its column is hidden, some records at a time.
+
+        `given` makes the rows (k, 1 or members, slots) that the members are given of a slice of the records.
         """
         found = np.empty((count, self.spec.members, len(self.spec.widths)), dtype=np.float32)
-        step = max(1, NUMBERS_AT_ONCE // (len(self._passes) * self.spec.members * self.spec.slots))
-        for start in range(0, count, step):
-            part = slice(start, start + step)
-            found[part] = self._measure(given(part))
+        for part in self._parts(count):
+            found[part] = self._errors(given(part))
         return found
 
-    def _measure(self, records: np.ndarray) -> np.ndarray:
-        passes = self._passes
-        hidden = np.repeat(np.tile(passes, (len(records), 1))[:, None], self.spec.members, axis=1)
-        errors = self._scorer.predict([np.repeat(records, len(passes), axis=0), hidden], batch_size=BATCH, verbose=0)
-        errors = errors.reshape(len(records), len(passes), self.spec.members, -1)
-        if not passes.any():
-            return np.asarray(errors[:, 0])
-        counted = passes[:, self._columns]
-        return np.asarray(np.einsum("npmc,pc->nmc", errors, counted / counted.sum(axis=0)))
+    def _parts(self, count: int) -> list[slice]:
+        passes = max((max(groups) + 1 for groups in self._partitions), default=1)
+        step = max(1, ROWS // passes)
+        return [slice(start, start + step) for start in range(0, count, step)]
 
     def reconstruct(self, matrix: np.ndarray, column: np.ndarray) -> np.ndarray:
         """The output (n, outputs) with each record's `column` (n,) hidden: its expected value given the others.
@@ -191,8 +216,16 @@ class Network:
         return output
 
     def _output(self, matrix: np.ndarray, hidden: np.ndarray) -> np.ndarray:
-        each = [np.repeat(a[:, None], self.spec.members, axis=1) for a in (matrix, hidden)]
-        return np.asarray(self.model.predict(each, batch_size=BATCH, verbose=0).mean(axis=1))
+        return self._at_once(self._reconstruction, matrix, hidden, self.spec.output_width)
+
+    def _at_once(self, compiled: Compiled, matrix: np.ndarray, hidden: np.ndarray, width: int) -> np.ndarray:
+        """What `compiled` gives of records and what is hidden of each, the mean of the members: (n, width)."""
+        found = np.empty((len(matrix), width), dtype=np.float32)
+        for start in range(0, len(matrix), ROWS):
+            part = slice(start, start + ROWS)
+            each = [np.repeat(a[part, None], self.spec.members, axis=1) for a in (matrix, hidden)]
+            found[part] = compiled(*each).mean(axis=1)
+        return found
 
     def cell(self, output: np.ndarray, cell: int) -> np.ndarray:
         """The reconstruction of one cell: the logits of its levels or the most likely numbers, (n, levels or width)."""
@@ -208,20 +241,28 @@ class Network:
         return mended
 
 
-def hiding_passes(spec: Spec) -> np.ndarray:
-    """Which columns each pass hides, float32 (passes, columns).
+def hiding(spec: Spec) -> list[Groups]:
+    """Which columns are hidden together, as partitions of them: the number of each column's group.
 
     One column a pass; above `EXACT_COLUMNS` columns a twelfth of them a pass, over two random partitions. The plain
-    autoencoders see the whole record in one pass.
+    autoencoders see the whole record, in one pass.
     """
     columns = spec.column_count
     if spec.model != "ensemble":
-        return np.zeros((1, columns), dtype=np.float32)
+        return []
     if columns <= EXACT_COLUMNS:
-        return np.eye(columns, dtype=np.float32)
+        return [range(columns)]
     draw = np.random.default_rng(0)
-    groups = np.concatenate([draw.permutation(columns) % 12 + 12 * half for half in range(2)]).reshape(2, columns)
-    return np.stack([(groups == g).any(axis=0) for g in range(24)]).astype(np.float32)
+    return [(draw.permutation(columns) % 12).tolist() for _ in range(2)]
+
+
+def _compiled(function: Callable[..., Any], *widths: int) -> Compiled:
+    """`function` of tensors (n, members, width) each, as one graph for any number of records and members."""
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec((None, None, width), tf.float32) for width in widths]
+    graph = tf.function(function, input_signature=signature, autograph=False)
+    return lambda *arrays: np.asarray(graph(*(np.asarray(array, np.float32) for array in arrays)))
 
 
 def _warm_up(model: keras.Model, part: int) -> None:

@@ -93,9 +93,9 @@ def self_test(
         return SelfTest()
     kinds = {name: encoder.kind for name, encoder in detector.encoder.columns.items()}
     drawn = sample.take(pa.array(np.sort(np.random.default_rng(seed).permutation(sample.num_rows)[:most])))
-    flagged = refresh(detector.score(drawn).p_value) <= rate
+    flagged = refresh(detector.score(drawn, refresh.before(rate)).p_value) <= rate
     canaries = make_canaries(drawn.filter(pa.array(~flagged)), kinds, most, seed)
-    caught = refresh(detector.score(canaries.table).p_value) <= rate
+    caught = refresh(detector.score(canaries.table, refresh.before(rate)).p_value) <= rate
     counts = Counter(canaries.corruptions)
     found = Counter(kind for kind, was in zip(canaries.corruptions, caught, strict=True) if was)
     by_kind = {kind: (counts[kind], found[kind]) for kind in sorted(counts)}

@@ -65,6 +65,12 @@ class MemoryVoice:
         return self.distance(self.memory.distances(matrix))
 
 
+def fused(columns: list[np.ndarray], remembers: np.ndarray | None) -> np.ndarray:
+    """The anomaly score: the mean surprise of the networks and, where there is a memory, as much again of its own."""
+    of_columns = np.mean(columns, axis=0)
+    return np.asarray(of_columns if remembers is None else (of_columns + remembers) / 2)
+
+
 def _by_column(spec: Spec, cells: list[TailSurprise], errors: np.ndarray) -> np.ndarray:
     """(n, columns) from one member's errors (n, cells): a column's surprise is that of its most surprising cell.
 

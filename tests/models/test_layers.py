@@ -11,7 +11,6 @@ from models import Spec
 from models.layers import (
     REACH,
     STRAIGHT,
-    CellErrors,
     HideColumns,
     MemberDense,
     MemberNorm,
@@ -19,7 +18,7 @@ from models.layers import (
     ReconstructionLoss,
     drawn_in,
 )
-from models.losses import cell_errors, cell_losses
+from models.losses import cell_losses
 from models.vae import DivergenceLoss, Reparameterise
 
 MEMBERS = 2
@@ -187,14 +186,6 @@ def test_no_loss_is_added_when_scoring() -> None:
     layer = ReconstructionLoss(SPEC, 1.0, 1.0)
     layer(records(), np.zeros((MEMBERS, 6, SPEC.output_width), "float32"), hidden())
     assert layer.losses == []
-
-
-def test_cell_errors_are_taken_against_the_unclipped_value() -> None:
-    x = records()
-    output = np.random.default_rng(2).normal(size=(MEMBERS, 6, SPEC.output_width)).astype("float32")
-    found = array(CellErrors(SPEC)(x, output))
-    np.testing.assert_array_equal(found, array(cell_errors(SPEC, x, output)))
-    assert (found[:, 3, 0] > 100).all()
 
 
 def test_divergence_is_averaged_over_records_summed_over_members_and_weighed() -> None:

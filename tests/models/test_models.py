@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-from models import BUILDERS, Spec, build, scorer
+from models import BUILDERS, Spec, build
 from models.losses import cell_errors, cell_losses
 from models.vae import Reparameterise
 
@@ -129,16 +129,6 @@ def test_p20_missing_values_leave_the_gradients_finite(model: keras.Model) -> No
     for weight, gradient in zip(model.trainable_weights, gradients, strict=True):
         assert gradient is not None, weight.path
         assert np.isfinite(np.asarray(ops.convert_to_numpy(tf.convert_to_tensor(gradient)))).all(), weight.path
-
-
-def test_the_scorer_is_the_model_with_its_errors_of_a_record_for_each_member(spec: Spec, model: keras.Model) -> None:
-    record, hidden = records(), nothing_hidden()
-    hidden[:3, :, 1] = 1.0
-    record[:, 1], hidden[3:, 1, 0] = records(seed=5)[:, 1], 1.0
-    expected = cell_errors(spec, record, run(model, record, hidden))
-    found = scorer(model, spec)([record, hidden])
-    assert found.shape == (5, spec.members, len(spec.widths))
-    np.testing.assert_allclose(ops.convert_to_numpy(found), ops.convert_to_numpy(expected), rtol=1e-4, atol=1e-5)
 
 
 def relu(x: np.ndarray) -> np.ndarray:

@@ -14,32 +14,38 @@ from keras import ops
 from models import Spec, build
 from models.losses import cell_errors
 from pipeline.detector import network
-from pipeline.detector.network import BLUNT_STEPS, EXACT_COLUMNS, Network, Schedule, hiding_passes
+from pipeline.detector.network import BLUNT_STEPS, EXACT_COLUMNS, Network, Schedule, hiding
 
 
 def spec_of(model: str, columns: int) -> Spec:
     return Spec(model, (1,) * columns, (0,) * columns, tuple(range(columns)), scaled=model == "ensemble")
 
 
+def passes_of(spec: Spec) -> np.ndarray:
+    """What each pass hides, (passes, columns); one that hides nothing for plain models."""
+    rows = [np.equal(groups, at) for groups in hiding(spec) for at in range(max(groups) + 1)]
+    return np.array(rows or [np.zeros(spec.column_count)], dtype="float32")
+
+
 @pytest.mark.parametrize("columns", [1, 2, EXACT_COLUMNS])
 def test_few_columns_are_hidden_one_at_a_time(columns: int) -> None:
-    np.testing.assert_array_equal(hiding_passes(spec_of("ensemble", columns)), np.eye(columns))
+    np.testing.assert_array_equal(passes_of(spec_of("ensemble", columns)), np.eye(columns))
 
 
 @pytest.mark.parametrize("columns", [EXACT_COLUMNS + 1, 60, 333])
 def test_many_columns_are_hidden_a_twelfth_at_a_time_each_twice(columns: int) -> None:
-    passes = hiding_passes(spec_of("ensemble", columns))
+    passes = passes_of(spec_of("ensemble", columns))
     assert passes.shape == (24, columns)
     assert (passes.sum(axis=0) == 2).all()
     assert passes.sum(axis=1).max() - passes.sum(axis=1).min() <= 1
-    np.testing.assert_array_equal(passes, hiding_passes(spec_of("ensemble", columns)))
+    np.testing.assert_array_equal(passes, passes_of(spec_of("ensemble", columns)))
     company = passes.T @ passes - np.diag(np.full(columns, 2.0))
     assert (company == 2).mean() < 0.05, "two columns are seldom hidden together both times"
 
 
 @pytest.mark.parametrize("model", ["autoencoder", "vae"])
 def test_plain_models_see_the_whole_record(model: str) -> None:
-    np.testing.assert_array_equal(hiding_passes(spec_of(model, 30)), np.zeros((1, 30)))
+    assert hiding(spec_of(model, 30)) == []
 
 
 @pytest.mark.parametrize(("records", "steps"), [(20, 500), (6_000, 500), (12_000, 1_000), (10**6, 2_000)])
@@ -97,7 +103,7 @@ CLOSE: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-4}
 
 def test_errors_are_the_models_with_each_column_hidden_in_turn(untrained: Network) -> None:
     spec, matrix = untrained.spec, encoded(untrained.spec)
-    passes = hiding_passes(spec)
+    passes = passes_of(spec)
     each = np.repeat(matrix[:, None], spec.members, axis=1)
     found = np.zeros((30, spec.members, len(spec.widths)))
     for cell, column in enumerate(spec.columns):
@@ -124,10 +130,28 @@ def test_p15_some_records_at_a_time_have_the_errors_of_all_at_once(
 ) -> None:
     matrix, folds = encoded(untrained.spec), np.arange(30) % 2
     together, held_out = untrained.errors(matrix), untrained.held_out_errors(matrix, folds)
-    monkeypatch.setattr(network, "NUMBERS_AT_ONCE", 1_000)
-    monkeypatch.setattr(network, "BATCH", 16)
+    monkeypatch.setattr(network, "ROWS", 30)
     np.testing.assert_allclose(untrained.errors(matrix), together, **CLOSE)
     np.testing.assert_allclose(untrained.held_out_errors(matrix, folds), held_out, **CLOSE)
+
+
+def test_a_member_alone_errs_as_it_does_in_company(untrained: Network) -> None:
+    if untrained.spec.model != "ensemble":
+        pytest.skip("hides nothing")
+    spec, matrix = untrained.spec, encoded(untrained.spec)
+    groups = [column % 2 for column in range(spec.column_count)]
+    together = Network(spec, untrained.model, [groups]).errors(matrix)
+    for member in range(spec.members):
+        alone = untrained.alone(member, groups).errors(matrix)
+        np.testing.assert_allclose(alone[:, 0], together[:, member], rtol=1e-5, atol=1e-5)
+
+
+def test_errors_with_any_columns_hidden_are_the_members_mean(untrained: Network) -> None:
+    spec, matrix = untrained.spec, encoded(untrained.spec)
+    hidden = (np.random.default_rng(1).random((30, spec.column_count)) < 0.4).astype("float32")
+    each = [np.repeat(given[:, None], spec.members, axis=1) for given in (matrix, hidden)]
+    expected = ops.convert_to_numpy(cell_errors(spec, each[0], untrained.model(each))).mean(axis=1)
+    np.testing.assert_allclose(untrained.errors_with(matrix, hidden), expected, **CLOSE)
 
 
 def test_what_is_put_in_place_is_the_mean_of_the_members(untrained: Network) -> None:

@@ -1,0 +1,115 @@
+"""The screen: a few passes of one member tell most records from those that have to be measured in full.
+
+A column that is hidden together with those it follows from surprises nobody. So columns are parted into groups whose
+members tell little of each other, as the network itself says; of a relation that a wrong value breaks, one column then
+has the others in sight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.calibration import Conformal, TailSurprise
+from pipeline.detector.network import Network
+from pipeline.detector.voices import ColumnVoice, MemoryVoice, fused
+
+GROUPS = 3
+FEWEST_COLUMNS = 7
+"""With fewer columns than these the full measure takes hardly more passes than the screen."""
+DRAWS, RECORDS = 384, 64
+MOST_NATS = 10.0
+STARTS = 50
+
+
+@dataclass
+class Screen:
+    """What a record's group-wise errors say, and how improbable that is: `ranks` of held-out records' values."""
+
+    voice: ColumnVoice
+    ranks: Conformal
+    groups: np.ndarray
+
+    @classmethod
+    def fit(
+        cls, network: Network, matrix: np.ndarray, folds: np.ndarray, remembers: np.ndarray | None, seed: int
+    ) -> Screen:
+        """The screen of the first member of `network`, by the records (n, slots) of its fold, which it never saw.
+
+        `remembers` (n,) is what the memory says of each record, None where there is none.
+        """
+        own = np.flatnonzero(folds == 0)
+        groups = apart(dependence(network, matrix[own], seed), GROUPS, seed)
+        voice, surprise = ColumnVoice.fit(network.alone(0, groups.tolist()), matrix[own], np.zeros(len(own), int))
+        return cls(voice, Conformal.fit(fused([surprise], None if remembers is None else remembers[own])), groups)
+
+    def p_values(self, matrix: np.ndarray, memory: MemoryVoice | None) -> np.ndarray:
+        """How improbable each record is as far as the screen can tell, float64 (n,)."""
+        columns = self.voice(self.voice.surprises(matrix))
+        return self.ranks.p_values(fused([columns], memory(matrix) if memory else None))
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """What `from_arrays` needs beside the network."""
+        return {
+            "groups": self.groups,
+            "cells": np.stack([tail.to_array() for tail in self.voice.cells]),
+            "loudness": self.voice.loudness.to_array(),
+            "ranks": self.ranks.scores,
+        }
+
+    @classmethod
+    def from_arrays(cls, network: Network, arrays: Mapping[str, np.ndarray]) -> Screen:
+        """The screen that `to_arrays` wrote, of the same network."""
+        cells = [TailSurprise.from_array(cell) for cell in arrays["cells"]]
+        loudness = TailSurprise.from_array(arrays["loudness"])
+        groups = arrays["groups"]
+        return cls(ColumnVoice(network.alone(0, groups.tolist()), cells, loudness), Conformal(arrays["ranks"]), groups)
+
+
+def dependence(network: Network, matrix: np.ndarray, seed: int) -> np.ndarray:
+    """How many nats the error of a column grows by when another is hidden too, float64 (other, column).
+
+    From random halves of the columns, hidden from a few of the records (n, slots): what several columns tell of another
+    counts for each of them, as it does once all but one are hidden.
+    """
+    draw = np.random.default_rng(seed)
+    columns = network.spec.column_count
+    hidden = draw.random((DRAWS, columns)) < 0.5
+    records = matrix[draw.integers(0, len(matrix), DRAWS * RECORDS)]
+    errors = network.errors_with(records, np.repeat(hidden, RECORDS, axis=0).astype(np.float32))
+    errors = np.minimum(errors, MOST_NATS).reshape(DRAWS, RECORDS, -1).mean(axis=1)
+    of_column = errors @ (np.array(network.spec.columns)[:, None] == np.arange(columns))
+    grown = np.zeros((columns, columns))
+    for column in range(columns):
+        away, error = hidden[hidden[:, column]], of_column[hidden[:, column], column][:, None]
+        counts = np.maximum(away.sum(axis=0), 1), np.maximum((~away).sum(axis=0), 1)
+        grown[:, column] = (error * away).sum(axis=0) / counts[0] - (error * ~away).sum(axis=0) / counts[1]
+        grown[column, column] = 0.0
+    return np.maximum(grown, 0.0)
+
+
+def apart(dependence: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """The group of each column, int (columns,), so that little of `dependence` (columns, columns) lies within groups.
+
+    The best of `STARTS` random partitions, each improved column by column until no move helps. A column goes where it
+    has least to do with others; where that is the same, where there are fewest.
+    """
+    draw = np.random.default_rng(seed)
+    tie = dependence + dependence.T
+    company = tie.mean() / len(tie) + 1e-9
+    best, least = np.arange(len(tie)) % count, np.inf
+    for _ in range(STARTS):
+        groups = draw.permutation(len(tie)) % count
+        for _ in range(len(tie)):
+            before = groups.copy()
+            for column in draw.permutation(len(tie)):
+                costs = tie[column] + company * (np.arange(len(tie)) != column)
+                groups[column] = np.bincount(groups, costs, minlength=count).argmin()
+            if (groups == before).all():
+                break
+        within = float(tie[groups[:, None] == groups].sum())
+        if within < least:
+            best, least = groups, within
+    return best
