@@ -95,9 +95,9 @@ def test_an_anomaly_is_scored_once_and_explained_as_if_it_were_alone(
 ) -> None:
     score, scored = detector.score, []
 
-    def counted(table: pa.Table) -> Scores:
+    def counted(table: pa.Table, rate: float | None = None) -> Scores:
         scored.append(len(table))
-        return score(table)
+        return score(table, rate)
 
     monkeypatch.setattr(detector, "score", counted)
     found = score_batch(monitor(), PARTITION, detector, planted(), rate=0.1)
@@ -158,7 +158,7 @@ def test_p01_an_empty_batch_has_no_scores(detector: Detector) -> None:
 def test_p08_a_score_that_cannot_be_compared_is_refused_with_its_key(
     detector: Detector, monkeypatch: pytest.MonkeyPatch, value: float
 ) -> None:
-    def broken(table: pa.Table) -> Scores:
+    def broken(table: pa.Table, rate: float) -> Scores:
         score = np.zeros(len(table))
         score[1] = value
         return Scores(score, score, np.zeros((len(table), 2)), np.zeros((len(table), 2, 3), bool), score[:, None])
