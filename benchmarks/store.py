@@ -4,8 +4,9 @@
     python benchmarks/store.py reads [--monitors 200] [--nights 365] [--anomalies 2] [--from 0005] [--sqlite]
 
 `writes`: rows a second of anomalies with five contributions each, by a bare COPY of ready text, by the store's COPY
-(its conversions of values and SQLAlchemy's part included), and by many INSERTs. `reads`: milliseconds of each statement of
-the dashboard and each query of docs/dashboards.md on a store of so many nights, at an older revision and at this one.
+(its conversions of values and SQLAlchemy's part included), and by many INSERTs. `reads`: milliseconds of each
+statement of the dashboard and each query of docs/dashboards.md on a store of so many nights, at an older revision and
+at this one.
 Each figure is the best of `ROUNDS`, in turn; PostgreSQL does not wait for the disk (`fsync=off`).
 """
 
@@ -91,7 +92,6 @@ def measure_writes(counts: list[int]) -> None:
     with databases() as make:
         store = Store(make("writes"))
         store.migrate()
-        store._writing = partial(store._writing, "benchmark")  # type: ignore[method-assign]
         run_id = store.start_run("flights", "2013-02-03", "score", "c0ffee")
         for count in counts:
             tables = rows_of(count, run_id)
@@ -146,7 +146,7 @@ def inserted(tables: list[tuple[sa.Table, list[copying.Row]]], way: Any) -> Call
 
 
 def in_transaction(store: Store, way: Callable[[sa.Connection], None]) -> float:
-    with store._writing() as connection:  # type: ignore[call-arg]
+    with store._writing("benchmark") as connection:
         took = milliseconds(lambda: way(connection))
         connection.rollback()
     return took
