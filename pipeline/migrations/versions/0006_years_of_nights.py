@@ -148,12 +148,13 @@ LEFT JOIN labels
     AND labels."partition" = anomalies."partition"
     AND labels.record_key = anomalies.record_key
     AND labels.label <> 'withdrawn'
-    AND labels.sequence = (
-        SELECT MAX(latest.sequence)
-        FROM labels latest
-        WHERE latest.monitor = anomalies.monitor
-            AND latest."partition" = anomalies."partition"
-            AND latest.record_key = anomalies.record_key
+    AND NOT EXISTS (
+        SELECT 1
+        FROM labels later
+        WHERE later.monitor = labels.monitor
+            AND later."partition" = labels."partition"
+            AND later.record_key = labels.record_key
+            AND later.sequence > labels.sequence
     )
 """
 
