@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from pipeline.errors import ConfigurationError, FailedMachinery
+from pipeline.store.copying import listen_for_copies
 from pipeline.store.types import to_json
 
 CONNECT_SECONDS = 10
@@ -170,6 +171,7 @@ def _engine(url: sa.URL) -> sa.Engine:
         sa.event.listen(engine, "begin", _begin_sqlite)
     else:
         sa.event.listen(engine, "begin", _begin_postgresql)
+        listen_for_copies(engine)
     return engine
 
 

@@ -6,13 +6,12 @@ import datetime as dt
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import islice
-from typing import Any
 
 import sqlalchemy as sa
 
 from pipeline.records import LONGEST_KEY, storable
 from pipeline.results import Alert, Anomaly, ExpectationResult, Incident, Quarantined
+from pipeline.store.copying import Row, insert
 from pipeline.store.database import lock
 from pipeline.store.outbox import post
 from pipeline.store.runs import Runs, RunStatus, claim_run, end_run, subject
@@ -27,10 +26,6 @@ from pipeline.store.schema import (
     quarantine,
     validations,
 )
-
-BATCH = 5_000
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -106,11 +101,11 @@ class Writes(Runs):
             first_incidents = _first_incidents(connection, monitor, partition)
             _replace_validation(connection, mark, results.validations, results.quarantine)
             _delete(connection, mark, contributions, anomalies, metrics, column_metrics, incidents)
-            _insert(connection, anomalies, _anomaly_rows(scored, results.anomalies, first, now))
-            _insert(connection, contributions, _contribution_rows(scored, results.anomalies))
-            _insert(connection, incidents, _incident_rows(scored, results.incidents, first_incidents, now))
-            _insert(connection, metrics, _metric_rows(scored, results.metrics))
-            _insert(connection, column_metrics, _column_metric_rows(scored, results.column_metrics))
+            insert(connection, anomalies, _anomaly_rows(scored, results.anomalies, first, now))
+            insert(connection, contributions, _contribution_rows(scored, results.anomalies))
+            insert(connection, incidents, _incident_rows(scored, results.incidents, first_incidents, now))
+            insert(connection, metrics, _metric_rows(scored, results.metrics))
+            insert(connection, column_metrics, _column_metric_rows(scored, results.column_metrics))
             post(connection, results.alerts, now)
             end_run(connection, run_id, "done", now, counts=results.counts, model_version=model_version)
 
@@ -151,19 +146,14 @@ def _replace_validation(
     connection: sa.Connection, mark: Row, results: Iterable[ExpectationResult], set_aside: Iterable[Quarantined]
 ) -> None:
     _delete(connection, mark, validations, quarantine)
-    _insert(connection, validations, _positioned(mark, results))
-    _insert(connection, quarantine, _positioned(mark, set_aside))
+    insert(connection, validations, _positioned(mark, results))
+    insert(connection, quarantine, _positioned(mark, set_aside))
 
 
 def _delete(connection: sa.Connection, mark: Row, *tables: sa.Table) -> None:
     for table in tables:
         here = (table.c.monitor == mark["monitor"]) & (table.c.partition == mark["partition"])
         connection.execute(table.delete().where(here))
-
-
-def _insert(connection: sa.Connection, table: sa.Table, rows: Iterator[Row]) -> None:
-    while batch := list(islice(rows, BATCH)):
-        connection.execute(table.insert(), batch)
 
 
 def _positioned(mark: Row, results: Iterable[ExpectationResult | Quarantined]) -> Iterator[Row]:

@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from pipeline.records import LONGEST_KEY
 from pipeline.results import Anomaly, Contribution, Quarantined
-from pipeline.store import PartitionResults, Store, schema, writes
+from pipeline.store import PartitionResults, Store, copying, schema
 
 
 def test_results_come_back_as_they_were_written(store: Store, score, results) -> None:
@@ -170,7 +171,7 @@ def test_a_key_twice_or_too_long_is_refused_by_name(store: Store, score, results
 
 
 def test_a_key_of_the_greatest_length_is_stored(store: Store, score, results) -> None:
-    keys = ["𝕜" * writes.LONGEST_KEY, *(chr(0x10000 + 7919 * i % 0xFFFF) * 511 for i in range(3))]
+    keys = ["𝕜" * LONGEST_KEY, *(chr(0x10000 + 7919 * i % 0xFFFF) * 511 for i in range(3))]
     score(results(dict.fromkeys(keys, 2.0)))
     assert {a.record_key for a in store.anomalies("flights")} == set(keys)
 
@@ -222,6 +223,6 @@ def test_a_record_keeps_the_order_of_its_columns(store: Store, score) -> None:
 
 
 def test_rows_go_in_batches(store: Store, score, results, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writes, "BATCH", 3)
+    monkeypatch.setattr(copying, "BATCH", 3)
     score(results({str(n): float(n) for n in range(10)}))
     assert [a.record_key for a in store.anomalies("flights")] == [str(n) for n in reversed(range(10))]
