@@ -62,8 +62,7 @@ def test_p15_neither_the_order_nor_the_size_of_a_batch_matters(
     scores = detector.score(table).score
 
     np.testing.assert_allclose(detector.score(table.take(order)).score, scores[order], **CLOSE)
-    monkeypatch.setattr(network, "NUMBERS_AT_ONCE", 20_000)
-    monkeypatch.setattr(network, "BATCH", 64)
+    monkeypatch.setattr(network, "ROWS", 64)
     np.testing.assert_allclose(detector.score(table).score, scores, **CLOSE)
 
 
