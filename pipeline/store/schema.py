@@ -64,6 +64,11 @@ def _of_run(scored: bool) -> list[Column[str]]:
     return [run_id, *([_text("model_version")] if scored else []), _text("config_hash")]
 
 
+def _where(rows: sa.ColumnElement[bool]) -> dict[str, Any]:
+    """An index of these rows only."""
+    return {"sqlite_where": rows, "postgresql_where": rows}
+
+
 runs = Table(
     "runs",
     metadata,
@@ -82,8 +87,11 @@ runs = Table(
     Column("dag_run", Text),
     CheckConstraint("kind IN ('validate', 'train', 'score', 'run')", name="kind"),
     CheckConstraint("status IN ('running', 'done', 'refused', 'empty', 'failed')", name="status"),
-    Index(None, "monitor", "partition"),
+    Index(None, "monitor", "partition", "sequence", "status", "kind"),
+    Index(None, "monitor", "model_version"),
+    Index("ix_runs_dag_run", "dag_run"),
 )
+Index("ix_runs_running", runs.c.monitor, **_where(runs.c.status == "running"))
 
 validations = Table(
     "validations",
@@ -275,7 +283,9 @@ outbox = Table(
     CheckConstraint(SEVERITY.format("severity"), name="severity"),
     UniqueConstraint("dedup_key", "endpoint"),
     Index(None, "endpoint", "delivered_at"),
+    Index(None, "monitor", "partition"),
 )
+Index("ix_outbox_waiting", outbox.c.endpoint, outbox.c.created_at, **_where(outbox.c.delivered_at.is_(None)))
 
 suites = Table(
     "suites",
@@ -309,8 +319,7 @@ Index(
     "uq_model_versions_champion",
     model_versions.c.monitor,
     unique=True,
-    sqlite_where=model_versions.c.status == "champion",
-    postgresql_where=model_versions.c.status == "champion",
+    **_where(model_versions.c.status == "champion"),
 )
 
 promotions = Table(

@@ -101,7 +101,7 @@ def test_p33_no_value_is_in_the_error_of_a_copy(store: Store) -> None:
     row = dict.fromkeys(contributions.c.keys(), "s3cr3t-m4rk3r") | {"share": 1.5e308, "rank": 1}
     with (
         store._writing("test") as connection,
-        pytest.raises(sa.exc.IntegrityError, match="ck_contributions_share") as e,
+        pytest.raises(sa.exc.IntegrityError, match="share") as caught,
     ):
         copying.insert(connection, contributions, iter([row]))
     assert "s3cr3t-m4rk3r" not in str(caught.value)
