@@ -26,12 +26,12 @@ p.tw-small { font-size: .875rem; opacity: .75; }
 .tw-info, .tw-muted, .tw-running { background: #5b6675; color: #fff; }
 .tw-done, .tw-champion { background: #1f6f5c; color: #fff; }
 .tw-grid { overflow-x: auto; margin-bottom: .35rem; }
-.tw-grid table { border-collapse: collapse; font-size: .875rem; }
+.tw-grid table { border-collapse: collapse; font-size: .875rem; width: max-content; }
 .tw-grid th, .tw-grid td { text-align: left; vertical-align: top; padding: .3rem .6rem; max-width: 14rem;
   overflow-wrap: break-word; border-bottom: 1px solid rgba(128, 128, 128, .3); }
 .tw-grid thead th { opacity: .75; font-weight: 400; }
-.tw-grid td.tw-wrong { background: rgba(168, 32, 26, .22); font-weight: 600; }
-.tw-grid td.tw-usual { background: rgba(31, 111, 92, .25); font-weight: 600; }
+.tw-grid td.tw-wrong { background: rgba(168, 32, 26, .28); font-weight: 600; }
+.tw-grid td.tw-usual { background: rgba(31, 111, 92, .32); font-weight: 600; }
 .tw-grid td.tw-same { opacity: .6; }
 .block-container, [data-testid="stMainBlockContainer"] { padding-top: 4.5rem; }
 [data-testid="stHtml"] { margin-bottom: -.25rem; }
@@ -106,8 +106,10 @@ def age(time: dt.datetime | None) -> str:
     if time is None:
         return "never"
     hours = (dt.datetime.now(dt.UTC) - time).total_seconds() / 3600
+    if hours < 1:
+        return "within the hour"
     if hours < 48:
-        return f"{max(hours, 0):.0f} h ago"
+        return f"{hours:.0f} h ago"
     return f"{hours / 24:.0f} days ago"
 
 

@@ -34,6 +34,8 @@ def page() -> None:
     markup.title(f"Record {key}", *badges)
     why = data.why_record(monitor, partition, key) if anomaly else []
     _verdict(anomaly, why, broken, monitor, partition)
+    if anomaly:
+        _neighbours(anomaly, why)
     left, right = st.columns([3, 2])
     with left:
         _every_column((anomaly or (broken[0] if broken else {})).get("record") or {}, why, broken, monitor, partition)
@@ -41,8 +43,6 @@ def page() -> None:
         if anomaly:
             _parts(why)
             _score(anomaly)
-    if anomaly:
-        _neighbours(anomaly, why)
     forms.record(monitor, partition, key, said)
 
 
@@ -74,11 +74,11 @@ def _verdict(
         return
     for sentence in words.reasons(why):
         markup.says(sentence)
+    before = "" if anomaly["first_score"] == anomaly["score"] else f" with score {anomaly['first_score']:.2f}"
     rarity = f"rarer than one in {1 / anomaly['p_value']:,.0f} normal records" if anomaly["p_value"] else "never seen"
     markup.remark(
         f"score {anomaly['score']:.2f}, flagged from {anomaly['threshold']:.2f}; {rarity}; found first"
-        f" {markup.moment(anomaly['first_detected_at'])}, then with {anomaly['first_score']:.2f}; model version"
-        f" {anomaly['model_version']}"
+        f" {markup.moment(anomaly['first_detected_at'])}{before}; model version {anomaly['model_version']}"
     )
 
 
@@ -106,6 +106,8 @@ def _every_column(
     bar = st.column_config.ProgressColumn("part of the score", format="%d %%", min_value=0, max_value=100)
     height = min(35 * (len(rows) + 1) + 3, 700)
     settings = {"part of the score": bar}
+    if not any(row["remark"] for row in rows):
+        rows = [{name: value for name, value in row.items() if name != "remark"} for row in rows]
     st.dataframe(rows, hide_index=True, column_config=settings, height=height, width="stretch", placeholder="")
     markup.remark("An expected value is shown where the column has a part in the score.")
 

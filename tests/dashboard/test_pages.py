@@ -152,8 +152,8 @@ def test_a_record_is_shown_above_normal_ones_that_are_like_it(night: WrongNight)
         *("31", "n1", "n2"),
     ]
     cells = re.findall(r'<td(?: class="tw-(\w+)")?>(.*?)</td>', table)
-    assert cells[:3] == [("wrong", "9060"), ("wrong", "ZZ"), ("same", "null")]
-    assert cells[3:6] == [("usual", "150"), ("", "ZZ"), ("", "0")]
+    assert cells[:3] == [("wrong", "9060"), ("wrong", "ZZ"), ("", "null")]
+    assert cells[3:6] == [("usual", "150"), ("same", "ZZ"), ("", "0")]
     assert "nearest to it in everything but air_time, carrier, and not flagged" in text(page)
     for key in ("32", "34"):
         assert "None is kept beside it" in text(opened(monitor="nights", partition=LAST, record=key))
