@@ -3,9 +3,10 @@
     python benchmarks/store.py writes [--anomalies 10000,100000]
     python benchmarks/store.py reads [--monitors 200] [--nights 365] [--anomalies 2] [--from 0005] [--sqlite]
 
-`writes`: rows a second of anomalies with five contributions each, by a bare COPY of ready text, by the store's COPY (its
-conversions of values and SQLAlchemy's part included), and by many INSERTs. `reads`: milliseconds of each statement of
-the dashboard and each query of docs/dashboards.md on a store of so many nights, at an older revision and at this one.
+`writes`: rows a second of anomalies with five contributions each, by a bare COPY of ready text, by the store's COPY
+(its conversions of values and SQLAlchemy's part included), and by many INSERTs. `reads`: milliseconds of each
+statement of the dashboard and each query of docs/dashboards.md on a store of so many nights, at an older revision and
+at this one.
 Each figure is the best of `ROUNDS`, in turn; PostgreSQL does not wait for the disk (`fsync=off`).
 """
 
@@ -45,8 +46,8 @@ Statement = tuple[str, dict[str, Any]]
 def statements_of(monitor: str, night: str, incident: str) -> dict[str, Statement]:
     """What the dashboard and the page of queries ask, of one monitor as it stands after this night."""
     said = {
-        "monitor": monitor, "partition": night, "nights": 60, "most": 1_000, "incident_id": incident, "record_key": "k1",
-        "name": "psi", "rate": 0.0002, "dag_run": f"score_{monitor}/{night}",
+        "monitor": monitor, "partition": night, "nights": 60, "most": 1_000, "incident_id": incident,
+        "record_key": "k1", "name": "psi", "rate": 0.0002, "dag_run": f"score_{monitor}/{night}",
     }  # fmt: skip
     found: dict[str, Statement] = {}
     for name in filter(str.isupper, vars(statements)):
@@ -91,7 +92,6 @@ def measure_writes(counts: list[int]) -> None:
     with databases() as make:
         store = Store(make("writes"))
         store.migrate()
-        store._writing = partial(store._writing, "benchmark")  # type: ignore[method-assign]
         run_id = store.start_run("flights", "2013-02-03", "score", "c0ffee")
         for count in counts:
             tables = rows_of(count, run_id)
@@ -146,7 +146,7 @@ def inserted(tables: list[tuple[sa.Table, list[copying.Row]]], way: Any) -> Call
 
 
 def in_transaction(store: Store, way: Callable[[sa.Connection], None]) -> float:
-    with store._writing() as connection:  # type: ignore[call-arg]
+    with store._writing("benchmark") as connection:
         took = milliseconds(lambda: way(connection))
         connection.rollback()
     return took

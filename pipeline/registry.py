@@ -16,7 +16,7 @@ import re
 import time
 import uuid
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from pipeline.errors import ConfigurationError, CorruptBundle, FailedMachinery
 MAX_BYTES = 512 * 2**20
 MAX_ENTRIES = 4_096
 STALE_SECONDS = 3_600
+YOUNG_SECONDS = 86_400
 
 Array = np.ndarray[Any, Any]
 
@@ -107,6 +108,21 @@ class Registry:
             return None
         mend = f"delete {path}: it is trained again when it is next needed"
         return _load(path, path.name.split(".")[-2], f"{monitor}: companion {path.name}", mend)
+
+    def remove_unknown(
+        self, monitor: str, known: Collection[str], before: str, dry_run: bool = False
+    ) -> tuple[str, ...]:
+        """Remove the bundles and companions of versions trained through a partition before `before`, but for the known.
+
+        What was written within `YOUNG_SECONDS` stays: the store may be about to know it. The names of the files,
+        sorted; a `dry_run` only names them. Raises FailedMachinery when the disk refuses.
+        """
+        folder = self._bundles / monitor
+        with _machinery(f"{monitor}: a bundle could not be removed"):
+            going = [path for path in sorted(folder.glob("*.npz")) if _is_left(path, known, before)]
+            for path in () if dry_run else going:
+                path.unlink(missing_ok=True)
+        return tuple(path.name for path in going)
 
     def _companion(self, monitor: str, version: str, width: int) -> Path | None:
         """The oldest, if two processes trained one at the same time: all then go on with the same."""
@@ -205,6 +221,12 @@ def _array(bundle: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:
 def _read(path: Path) -> bytes:
     with path.open("rb") as stream:
         return stream.read(MAX_BYTES + 1)
+
+
+def _is_left(path: Path, known: Collection[str], before: str) -> bool:
+    version = path.name.split(".")[0]
+    is_ours = _VERSION.fullmatch(version) is not None
+    return is_ours and version not in known and version < before and path.stat().st_mtime < time.time() - YOUNG_SECONDS
 
 
 def _digest(path: Path) -> str:

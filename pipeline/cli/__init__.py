@@ -13,6 +13,7 @@ from pipeline.cli.codes import encode, synth
 from pipeline.cli.dashboard import dashboard
 from pipeline.cli.errors import told
 from pipeline.cli.labelling import incidents, label, labels, mute, suppressions, unmute
+from pipeline.cli.pruning import prune
 from pipeline.cli.reading import anomalies, check, doctor, explain, models, partitions
 from pipeline.cli.running import backfill, run, score, train, validate
 from pipeline.cli.writing import init, promote, rollback
@@ -48,6 +49,7 @@ for command in (
     models,
     promote,
     rollback,
+    prune,
     encode,
     synth,
     dashboard,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline.store.grants import Granting, Grants
 from pipeline.store.labels import Labels, Said, StoredLabel, Suppression
 from pipeline.store.outbox import Outbox, StoredAlert
+from pipeline.store.pruning import Pruning
 from pipeline.store.reads import Reads, StoredAnomaly, StoredIncident, StoredQuarantined
 from pipeline.store.runs import Health, PartitionState, Run, RunKind, RunStatus
 from pipeline.store.versions import ModelStatus, ModelVersion, TrainedModel, Versions
@@ -32,5 +33,5 @@ __all__ = [
 ]
 
 
-class Store(Writes, Reads, Versions, Labels, Outbox, Granting):
+class Store(Writes, Reads, Versions, Labels, Outbox, Granting, Pruning):
     """Runs, results, suites, model versions and labels of every monitor, in one database."""

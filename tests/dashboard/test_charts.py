@@ -15,12 +15,20 @@ def drawn(*pairs: tuple[str | None, str | None]) -> dict[str, Any]:
     return spec
 
 
+def values(chart: dict[str, Any], layer: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a layer, which Altair may keep beside the layers under a name."""
+    data = layer.get("data", chart.get("data", {}))
+    found: list[dict[str, Any]] = data["values"] if "values" in data else chart["datasets"][data["name"]]
+    return found
+
+
 @pytest.mark.parametrize("zone", ["", "+00:00"])
 def test_times_lie_on_an_axis_of_time_in_utc(zone: str) -> None:
-    span, dot = drawn((f"1970-01-02T00:00:00{zone}", f"1970-01-01T00:00:01{zone}"), ("1970-01-03", None))["layer"]
+    chart = drawn((f"1970-01-02T00:00:00{zone}", f"1970-01-01T00:00:01{zone}"), ("1970-01-03", None))
+    span, dot = chart["layer"]
     assert (dot["encoding"]["x"]["type"], dot["encoding"]["x"]["scale"]["type"]) == ("temporal", "utc")
-    assert [each["value"] for each in dot["data"]["values"]] == [1_000, 86_400_000, 2 * 86_400_000]
-    assert span["data"]["values"] == [{"record": "0", "observed": 86_400_000, "expected": 1_000}]
+    assert [each["value"] for each in values(chart, dot)] == [1_000, 86_400_000, 2 * 86_400_000]
+    assert values(chart, span) == [{"record": "0", "observed": 86_400_000, "expected": 1_000}]
 
 
 def test_numbers_lie_on_a_scale_and_other_texts_are_counted() -> None:

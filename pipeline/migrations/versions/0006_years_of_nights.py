@@ -55,7 +55,8 @@ POSTGRESQL = {
     "stale_before": "now() - interval '6 hours'",
 }
 
-# Of a partition that was pruned the run's count is left.
+# Of a partition that was pruned the run's count is left. What is joined by more than its key says of which monitor it
+# is, so that only the runs of that one are read.
 PARTITION_SUMMARY = """
 $create VIEW v_partition_summary AS
 WITH ends AS (
@@ -106,9 +107,9 @@ SELECT
             AND NOT validations.success
     ) AS broken_expectations
 FROM ends
-JOIN runs latest ON latest.sequence = ends.latest
-LEFT JOIN runs done ON done.sequence = ends.done
-LEFT JOIN runs scored ON scored.sequence = ends.scored
+JOIN runs latest ON latest.monitor = ends.monitor AND latest.sequence = ends.latest
+LEFT JOIN runs done ON done.monitor = ends.monitor AND done.sequence = ends.done
+LEFT JOIN runs scored ON scored.monitor = ends.monitor AND scored.sequence = ends.scored
 """
 
 ANOMALIES = """
@@ -143,13 +144,17 @@ LEFT JOIN contributions
     AND contributions.record_key = anomalies.record_key
     AND contributions.rank = 1
 LEFT JOIN labels
-    ON labels.label <> 'withdrawn'
-    AND labels.sequence = (
-        SELECT MAX(latest.sequence)
-        FROM labels latest
-        WHERE latest.monitor = anomalies.monitor
-            AND latest."partition" = anomalies."partition"
-            AND latest.record_key = anomalies.record_key
+    ON labels.monitor = anomalies.monitor
+    AND labels."partition" = anomalies."partition"
+    AND labels.record_key = anomalies.record_key
+    AND labels.label <> 'withdrawn'
+    AND NOT EXISTS (
+        SELECT 1
+        FROM labels later
+        WHERE later.monitor = labels.monitor
+            AND later."partition" = labels."partition"
+            AND later.record_key = labels.record_key
+            AND later.sequence > labels.sequence
     )
 """
 

@@ -41,8 +41,8 @@ check = st.builds(
 )  # fmt: skip
 incident = st.builds(
     Incident, text, st.just("single"), st.just("info"), text, st.tuples(text),
-    st.tuples(st.builds(Condition, text, text)), st.integers(0, 2**31 - 1), st.just(0), st.none() | st.integers(0, 9), st.none() | number, st.floats(0, 1),
-    st.none() | text, st.none() | text, st.just(NIGHT),
+    st.tuples(st.builds(Condition, text, text)), st.integers(0, 2**31 - 1), st.just(0), st.none() | st.integers(0, 9),
+    st.none() | number, st.floats(0, 1), st.none() | text, st.none() | text, st.just(NIGHT),
 )  # fmt: skip
 results_of_any_kind = st.builds(
     PartitionResults,
