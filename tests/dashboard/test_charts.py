@@ -16,9 +16,8 @@ def drawn(*pairs: tuple[str | None, str | None]) -> dict[str, Any]:
 
 
 def values(chart: dict[str, Any], layer: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of a layer, which Altair may keep beside the layers under a name."""
-    data = layer.get("data", chart.get("data", {}))
-    found: list[dict[str, Any]] = data["values"] if "values" in data else chart["datasets"][data["name"]]
+    """The rows of a layer, which Altair keeps beside the layers under a name."""
+    found: list[dict[str, Any]] = chart["datasets"][layer["data"]["name"]]
     return found
 
 
