@@ -4,9 +4,10 @@ light and on dark ground.
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import altair as alt
@@ -18,6 +19,7 @@ BLUE, ORANGE, GREY = "#4a90c8", "#dd7511", "#8a8f98"
 MOST_RECORDS = 40
 MOST_VALUES = 12
 BINS = 60
+LEGEND_LINE = 18
 
 Row = dict[str, Any]
 Chart = Any
@@ -56,15 +58,17 @@ def bars(rows: Sequence[Row], value: str, form: str = ".0%", colour: str = ORANG
 def observed_expected(rows: Sequence[Row]) -> Chart:
     """One column of some records; rows of `record`, `observed` and `expected`, texts or None."""
     rows = rows[:MOST_RECORDS]
-    numbers = [_number(row["observed"]) for row in rows if row["observed"] is not None]
-    one = len({row["observed"] for row in rows}) == 1 and len(rows) > 1
-    if not one and numbers and sum(number is not None for number in numbers) > 0.8 * len(numbers):
-        return _on_a_scale(rows)
+    seen = [row["observed"] for row in rows if row["observed"] is not None]
+    if len({row["observed"] for row in rows}) == 1 and len(rows) > 1:
+        return _counted(rows)
+    for read in (_number, _moment):
+        if sum(read(text) is not None for text in seen) > 0.8 * len(seen):
+            return _on_a_scale(rows, read)
     return _counted(rows)
 
 
-def _on_a_scale(rows: Sequence[Row]) -> Chart:
-    ends = [(cell(row["record"]) or "", _number(row["observed"]), _number(row["expected"])) for row in rows]
+def _on_a_scale(rows: Sequence[Row], read: Callable[[str | None], float | None]) -> Chart:
+    ends = [(cell(row["record"]) or "", read(row["observed"]), read(row["expected"])) for row in rows]
     ends.sort(key=lambda each: (each[1] is None, each[1] or 0))
     pairs: list[Row] = [
         {"record": key, "observed": seen, "expected": hoped} for key, seen, hoped in ends if seen is not None
@@ -75,18 +79,20 @@ def _on_a_scale(rows: Sequence[Row]) -> Chart:
         for what in ("expected", "observed")
         if pair[what] is not None
     ]
-    scale = _scale([dot["value"] for dot in dots])
+    times = read is _moment
+    kind, scale = ("T", alt.Scale(type="utc")) if times else ("Q", _scale([dot["value"] for dot in dots]))
+    axis = alt.Axis(format="%m-%d %H:%M" if times else ",.6~g", tickCount=5, labelOverlap=True)
     order = [pair["record"] for pair in pairs]
     record = alt.Y("record:N", sort=order, title=None, axis=alt.Axis(labels=len(order) <= MOST_RECORDS, labelLimit=120))
-    value = alt.X("value:Q", title=None, scale=scale, axis=alt.Axis(format=",.6~g", tickCount=5, labelOverlap=True))
+    value = alt.X(f"value:{kind}", title=None, scale=scale, axis=axis)
     told = [
         alt.Tooltip("record:N", title="record"),
         alt.Tooltip("what:N", title="which"),
-        alt.Tooltip("value:Q", title="value"),
+        alt.Tooltip("utcyearmonthdatehoursminutes(value):T" if times else "value:Q", title="value"),
     ]
     both = [pair for pair in pairs if pair["expected"] is not None]
     span = alt.Chart({"values": both}).mark_rule(color=GREY)
-    span = span.encode(y=record, x=alt.X("expected:Q", scale=scale), x2="observed:Q")
+    span = span.encode(y=record, x=alt.X(f"expected:{kind}", scale=scale), x2=f"observed:{kind}")
     dot = alt.Chart({"values": dots}).mark_point(filled=True, size=70, opacity=0.95)
     dot = dot.encode(y=record, x=value, color=_which(dots), shape=_which_shape(dots), tooltip=told)
     return alt.layer(span, dot).properties(height=alt.Step(15 if len(order) > 8 else 26))
@@ -179,7 +185,7 @@ def curve(rows: Sequence[Row]) -> Chart:
         color=alt.Color("what:N", scale=scale, legend=_legend()),
         strokeDash=alt.StrokeDash("what:N", scale=alt.Scale(domain=kinds, range=[[5, 3], [1, 0]]), legend=None),
         tooltip=told,
-    ).properties(height=200)
+    ).properties(height=280)
 
 
 def grid(rows: Sequence[Row], value: str, most: float) -> Chart:
@@ -229,7 +235,8 @@ def stacked(rows: Sequence[Row], kinds: Sequence[str], value: str, colours: Sequ
             order=alt.Order("order:Q"),
             tooltip=told,
         )
-        .properties(height=260)
+        # The legend, a line for each kind, takes its part of the height.
+        .properties(height=240 + LEGEND_LINE * len(kinds))
     )
 
 
@@ -273,3 +280,12 @@ def _number(text: str | None) -> float | None:
     except ValueError:
         return None
     return number if number is not None and math.isfinite(number) else None
+
+
+def _moment(text: str | None) -> float | None:
+    """Milliseconds since 1970, UTC, of a date or a time with its date."""
+    try:
+        moment = dt.datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return 1_000 * (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()

@@ -140,6 +140,11 @@ def why_record(monitor: str, partition: str, record_key: str) -> list[Row]:
     return read(statements.WHY_RECORD, monitor=monitor, partition=partition, record_key=record_key)
 
 
+def neighbours(monitor: str, partition: str, record_key: str) -> list[Row]:
+    """The normal records that are kept beside a flagged one, the nearest first."""
+    return read(statements.NEIGHBOURS, monitor=monitor, partition=partition, record_key=record_key)
+
+
 def why_incident(monitor: str, partition: str, incident_id: str) -> dict[str, list[Row]]:
     """The contributions to the scores of an incident's records, by record key and rank, the worst record first."""
     here = {"monitor": monitor, "partition": partition, "incident_id": incident_id}

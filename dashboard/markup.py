@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import html
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import streamlit as st
@@ -24,6 +25,14 @@ p.tw-small { font-size: .875rem; opacity: .75; }
 .tw-warning, .tw-empty { background: #f0b429; color: #1b1b1b; }
 .tw-info, .tw-muted, .tw-running { background: #5b6675; color: #fff; }
 .tw-done, .tw-champion { background: #1f6f5c; color: #fff; }
+.tw-grid { overflow-x: auto; margin-bottom: .35rem; }
+.tw-grid table { border-collapse: collapse; font-size: .875rem; width: max-content; }
+.tw-grid th, .tw-grid td { text-align: left; vertical-align: top; padding: .3rem .6rem; max-width: 14rem;
+  overflow-wrap: break-word; border-bottom: 1px solid rgba(128, 128, 128, .3); }
+.tw-grid thead th { opacity: .75; font-weight: 400; }
+.tw-grid td.tw-wrong { background: rgba(168, 32, 26, .28); font-weight: 600; }
+.tw-grid td.tw-usual { background: rgba(31, 111, 92, .32); font-weight: 600; }
+.tw-grid td.tw-same { opacity: .6; }
 .block-container, [data-testid="stMainBlockContainer"] { padding-top: 4.5rem; }
 [data-testid="stHtml"] { margin-bottom: -.25rem; }
 </style>"""
@@ -67,6 +76,21 @@ def remark(text: Any) -> None:
     st.html(f'<p class="tw tw-small">{shown(text)}</p>')
 
 
+def grid(names: Sequence[Any], rows: Iterable[Sequence[tuple[Any, str]]]) -> None:
+    """A small table. A cell is a value and its look: `wrong`, `usual`, `same` or nothing; the first names its row."""
+    head = "".join(f'<th scope="col">{shown(name)}</th>' for name in names)
+    body = "".join(f"<tr>{_cells(row)}</tr>" for row in rows)
+    st.html(f'<div class="tw-grid"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
+
+
+def _cells(row: Sequence[tuple[Any, str]]) -> str:
+    (name, _), *others = row
+    values = (
+        f'<td class="tw-{look}">{shown(value)}</td>' if look else f"<td>{shown(value)}</td>" for value, look in others
+    )
+    return f'<th scope="row">{shown(name)}</th>{"".join(values)}'
+
+
 def cell(value: Any) -> str | None:
     """A value as the text of a cell of a table or a chart; None stays None."""
     return None if value is None else safe(value, 200)
@@ -82,8 +106,10 @@ def age(time: dt.datetime | None) -> str:
     if time is None:
         return "never"
     hours = (dt.datetime.now(dt.UTC) - time).total_seconds() / 3600
+    if hours < 1:
+        return "within the hour"
     if hours < 48:
-        return f"{max(hours, 0):.0f} h ago"
+        return f"{hours:.0f} h ago"
     return f"{hours / 24:.0f} days ago"
 
 

@@ -64,6 +64,11 @@ SELECT * FROM contributions WHERE monitor = :monitor AND "partition" = :partitio
 ORDER BY rank
 """
 
+NEIGHBOURS = """
+SELECT * FROM v_neighbours WHERE monitor = :monitor AND "partition" = :partition AND record_key = :record_key
+ORDER BY rank
+"""
+
 WHY_INCIDENT = """
 SELECT contributions.* FROM contributions
 JOIN anomalies ON anomalies.monitor = contributions.monitor AND anomalies."partition" = contributions."partition"

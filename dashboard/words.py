@@ -95,8 +95,13 @@ def _top(row: Row) -> Contribution:
 
 def table(rows: Sequence[Row], key: str) -> int | None:
     """The lines of `record_rows` as a table; the place of the one that was chosen."""
-    shown = [{name: cell(row[name]) if name != "score" else row[name] for name in row if name != "key"} for row in rows]
+    left_out = {"key"} if any(row["label"] for row in rows) else {"key", "label"}
+    shown = [
+        {name: value if name == "score" else cell(value) for name, value in row.items() if name not in left_out}
+        for row in rows
+    ]
     settings = {
+        "how": st.column_config.TextColumn(width="small"),
         "score": st.column_config.NumberColumn(format="%.2f", width="small"),
         "why": st.column_config.TextColumn(width="large"),
     }

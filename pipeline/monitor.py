@@ -184,6 +184,8 @@ class Monitor(Section):
     """When to validate and score: cron text."""
     training: Training = Field(default_factory=Training)
     threshold: Threshold = Field(default_factory=Threshold)
+    neighbours: int = Field(default=3, strict=True, ge=0, le=10)
+    """So many normal records are kept beside a flagged one, nearest first, without sensitive columns; 0 keeps none."""
     schema_policy: SchemaPolicy = Field(default_factory=SchemaPolicy, alias="schema")
     expectations: tuple[ExpectationItem, ...] = ()
     """Great Expectations expectations by their snake_case names; they override learned ones."""

@@ -1,7 +1,8 @@
-"""What the stages hand to each other and to the store: plain frozen values, no behaviour."""
+"""What the stages hand to each other and to the store: plain frozen values."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -76,6 +77,30 @@ class Anomaly:
     contributions: tuple[Contribution, ...]
     severity: IncidentSeverity | None = field(default=None, kw_only=True)
     incident_id: str | None = field(default=None, kw_only=True)
+
+
+LEAST_SHARE = 0.1
+MOST_LEADING = 3
+
+
+def leading(contributions: Sequence[Contribution]) -> list[Contribution]:
+    """The contributions that made the most of a score: the columns to blame, at least the first, three at most."""
+    return [each for each in contributions if each.rank == 1 or each.share >= LEAST_SHARE][:MOST_LEADING]
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A normal record that is like a flagged one of its partition in the columns that are not to blame.
+
+    `record_key` is that of the flagged record, `rank` counts from the nearest, 1. `distance` says how
+    far it is in those columns. `record` holds no sensitive column, and no column that is not modelled.
+    """
+
+    record_key: str
+    rank: int
+    neighbour_key: str
+    distance: float
+    record: dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from alembic.command import upgrade
 from pipeline.store import Store
 from pipeline.store.schema import metadata
 
-RELEASED = ("0002", "0003", "0004", "0005")
+RELEASED = ("0002", "0003", "0004", "0005", "0006")
 """The revisions that people's stores may be at, before the newest."""
 
 Rows = dict[str, list[dict[str, Any]]]

@@ -8,7 +8,9 @@ import streamlit as st
 
 from dashboard import address, charts, data, forms, frame, markup, words
 from dashboard.markup import badge, cell, percent
+from pipeline.records import as_text
 from pipeline.reports.words import REASONS
+from pipeline.results import leading
 
 
 def page() -> None:
@@ -32,6 +34,8 @@ def page() -> None:
     markup.title(f"Record {key}", *badges)
     why = data.why_record(monitor, partition, key) if anomaly else []
     _verdict(anomaly, why, broken, monitor, partition)
+    if anomaly:
+        _neighbours(anomaly, why)
     left, right = st.columns([3, 2])
     with left:
         _every_column((anomaly or (broken[0] if broken else {})).get("record") or {}, why, broken, monitor, partition)
@@ -39,10 +43,6 @@ def page() -> None:
         if anomaly:
             _parts(why)
             _score(anomaly)
-    markup.remark(
-        "The store keeps flagged and quarantined records only, so there are no normal neighbours to show beside it."
-        " What a normal record would hold here is the expected value of each column."
-    )
     forms.record(monitor, partition, key, said)
 
 
@@ -74,11 +74,11 @@ def _verdict(
         return
     for sentence in words.reasons(why):
         markup.says(sentence)
+    before = "" if anomaly["first_score"] == anomaly["score"] else f" with score {anomaly['first_score']:.2f}"
     rarity = f"rarer than one in {1 / anomaly['p_value']:,.0f} normal records" if anomaly["p_value"] else "never seen"
     markup.remark(
         f"score {anomaly['score']:.2f}, flagged from {anomaly['threshold']:.2f}; {rarity}; found first"
-        f" {markup.moment(anomaly['first_detected_at'])}, then with {anomaly['first_score']:.2f}; model version"
-        f" {anomaly['model_version']}"
+        f" {markup.moment(anomaly['first_detected_at'])}{before}; model version {anomaly['model_version']}"
     )
 
 
@@ -106,6 +106,8 @@ def _every_column(
     bar = st.column_config.ProgressColumn("part of the score", format="%d %%", min_value=0, max_value=100)
     height = min(35 * (len(rows) + 1) + 3, 700)
     settings = {"part of the score": bar}
+    if not any(row["remark"] for row in rows):
+        rows = [{name: value for name, value in row.items() if name != "remark"} for row in rows]
     st.dataframe(rows, hide_index=True, column_config=settings, height=height, width="stretch", placeholder="")
     markup.remark("An expected value is shown where the column has a part in the score.")
 
@@ -115,6 +117,43 @@ def _remark(row: dict[str, Any] | None, rule: str | None) -> str | None:
     if rule is not None:
         return f"breaks: {rule}"
     return REASONS[row["reason"]] if row and row["reason"] != "reconstruction" else None
+
+
+def _neighbours(anomaly: dict[str, Any], why: list[dict[str, Any]]) -> None:
+    """The record above the normal ones that are most like it in all but the columns to blame, which come first."""
+    markup.heading("Normal records like it")
+    key = anomaly["record_key"]
+    near = data.neighbours(anomaly["monitor"], anomaly["partition"], key)
+    if not near:
+        markup.remark(
+            "None is kept beside it. They are kept for the worst flagged records of a night, unless the monitor says"
+            " neighbours: 0, or every column is sensitive or to blame."
+        )
+        return
+    blamed = [each.column_name for each in leading([words.contribution(row) for row in why])]
+    markup.remark(
+        f"The records of this night that are nearest to it in everything but {', '.join(blamed)}, and not flagged."
+    )
+    known = near[0]["record"]
+    names = [name for name in dict.fromkeys([*blamed, *(row["column_name"] for row in why), *known]) if name in known]
+    own = {name: as_text(anomaly["record"].get(name)) for name in names}
+    rows = [_beside(key, own, own, blamed, "wrong")]
+    for each in near:
+        values = {name: as_text(each["record"].get(name)) for name in names}
+        rows.append(_beside(each["neighbour_key"], values, own, blamed, "usual"))
+    markup.grid(["record", *names], rows)
+
+
+def _beside(
+    key: str, values: dict[str, str | None], own: dict[str, str | None], blamed: list[str], look: str
+) -> list[tuple[Any, str]]:
+    """A row of cells: those of blamed columns with this look where they differ from the flagged record's."""
+    cells: list[tuple[Any, str]] = [(key, "")]
+    for name, value in values.items():
+        differs = value != own[name] or look == "wrong"
+        mark = look if differs and name in blamed else "" if differs else "same"
+        cells.append(("null" if value is None else value, mark))
+    return cells
 
 
 def _parts(why: list[dict[str, Any]]) -> None:

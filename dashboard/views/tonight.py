@@ -36,6 +36,9 @@ def page() -> None:
     if len(nights) > CARDS:
         markup.remark(f"and {len(nights) - CARDS} more monitors, in the table above")
     _never_ran({health["monitor"] for health in known})
+    markup.remark(
+        "Quarantined records break a rule. Flagged ones break none, but are not what normal records lead to expect."
+    )
 
 
 def _never_ran(known: set[str]) -> None:

@@ -14,6 +14,7 @@ from pipeline.cli.screen import count, moment, say, say_json, say_table
 
 if TYPE_CHECKING:
     from pipeline.reports import Anomalies, Broken, Checked, Diagnosis, Explanation, PartitionLine
+    from pipeline.results import Neighbour
     from pipeline.store import ModelVersion, StoredAnomaly, StoredLabel
 
 BAR = 20
@@ -90,7 +91,7 @@ def explain(
         say_json(_explained(found))
         return
     for anomaly in found.flagged:
-        _show_flagged(monitor, anomaly)
+        _show_flagged(monitor, anomaly, found.neighbours[anomaly.partition])
     for part in dict.fromkeys(each.partition for each in found.quarantined):
         _show_quarantined(monitor, [each for each in found.quarantined if each.partition == part])
     for label in found.labels:
@@ -168,7 +169,9 @@ def _explained(found: Explanation) -> dict[str, Any]:
     labels = {(label.partition, label.record_key): label for label in found.labels}
     return {
         "record_key": found.record_key,
-        "flagged": [_anomaly(anomaly, labels) for anomaly in found.flagged],
+        "flagged": [
+            _anomaly(anomaly, labels) | {"neighbours": found.neighbours[anomaly.partition]} for anomaly in found.flagged
+        ],
         "quarantined": found.quarantined,
         "labels": found.labels,
     }
@@ -191,7 +194,7 @@ def _show_anomalies(report: Anomalies) -> None:
     say_table(columns, rows, ("score", "p-value"))
 
 
-def _show_flagged(monitor: str, anomaly: StoredAnomaly) -> None:
+def _show_flagged(monitor: str, anomaly: StoredAnomaly, neighbours: list[Neighbour]) -> None:
     from pipeline.reports import REASONS
 
     say(f"{monitor} {anomaly.partition}: record {anomaly.record_key} is flagged")
@@ -209,7 +212,21 @@ def _show_flagged(monitor: str, anomaly: StoredAnomaly) -> None:
         for each in anomaly.contributions
     ]
     say_table(("column", "observed", "expected", "share", "reason"), rows)
+    if neighbours:
+        _show_neighbours(anomaly, neighbours)
     _show_record(anomaly.record)
+
+
+def _show_neighbours(anomaly: StoredAnomaly, neighbours: list[Neighbour]) -> None:
+    """What the normal records that are like it in all else hold in the columns to blame."""
+    from pipeline.records import as_text
+    from pipeline.results import leading
+
+    blamed = [each.column_name for each in leading(anomaly.contributions)]
+    names = [name for name in blamed if name in neighbours[0].record]
+    rows = [(each.neighbour_key, *(as_text(each.record[name]) or "null" for name in names)) for each in neighbours]
+    say("")
+    say_table((f"like it but for {', '.join(blamed)}", *names), rows)
 
 
 def _show_broken(where: str, report: Anomalies) -> None:

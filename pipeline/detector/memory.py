@@ -47,8 +47,13 @@ class Memory:
 
 def as_remembered(matrix: np.ndarray, spec: Spec) -> np.ndarray:
     """Rows of `matrix` (n, slots) whose squared Euclidean distance is the memory's, float32 (n, width)."""
+    levels = [(matrix[:, spec.starts[cell]], spec.levels[cell]) for cell in spec.category_cells]
+    return points(numbers_as_remembered(matrix, spec), levels)
+
+
+def numbers_as_remembered(matrix: np.ndarray, spec: Spec) -> np.ndarray:
+    """The numbers of `as_remembered`: missing ones at the mean, far ones drawn in, float32 (n, numbers)."""
     numbers = np.nan_to_num(matrix[:, list(spec.number_slots)], nan=0.0)
     size = np.abs(numbers)
     beyond = np.sign(numbers) * STRAIGHT * (1.0 + np.log(np.maximum(size / STRAIGHT, 1.0)))
-    drawn_in = np.where(size > STRAIGHT, beyond, numbers).astype(np.float32)
-    return points(drawn_in, [(matrix[:, spec.starts[cell]], spec.levels[cell]) for cell in spec.category_cells])
+    return np.asarray(np.where(size > STRAIGHT, beyond, numbers), dtype=np.float32)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import ConfigurationError
-from pipeline.results import Quarantined
+from pipeline.results import Neighbour, Quarantined
 from pipeline.settings import Settings
 from pipeline.steps import House
 from pipeline.steps.keys import not_found, stored_key
@@ -65,13 +65,14 @@ class Broken(Quarantined):
 @dataclass(frozen=True)
 class Explanation:
     """What is known of one record key: how it was flagged, why it was quarantined and what was said of it, in each
-    partition that has it.
+    partition that has it. `neighbours` are the normal records kept beside it, by partition.
     """
 
     record_key: str
     flagged: list[StoredAnomaly]
     quarantined: list[Broken]
     labels: list[StoredLabel]
+    neighbours: dict[str, list[Neighbour]]
 
 
 def partitions(name: str, settings: Settings | None = None) -> list[PartitionLine]:
@@ -118,7 +119,8 @@ def explain(name: str, key: str, partition: str | None = None, settings: Setting
     labels = house.store.labels(name, partition, record_key=key)
     if not (flagged or quarantined or labels):
         raise not_found(house, name, key, partition)
-    return Explanation(key, flagged, _broken(house, name, quarantined), labels)
+    neighbours = {each.partition: house.store.neighbours(name, each.partition, key) for each in flagged}
+    return Explanation(key, flagged, _broken(house, name, quarantined), labels, neighbours)
 
 
 def _broken(house: House, name: str, quarantined: list[StoredQuarantined]) -> list[Broken]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.plain import some as some
-from pipeline.results import Contribution, Reason
+from pipeline.results import Contribution, Reason, leading
 
-LEAST_SHARE = 0.1
-MOST_REASONS = 3
 LONGEST_VALUE = 60
 
 REASONS: dict[Reason, str] = {
@@ -27,8 +25,7 @@ _REMARKS: dict[Reason, str] = {
 
 def leading_reasons(contributions: Sequence[Contribution]) -> list[str]:
     """The contributions that made the most of the score, in words; at least the first of them."""
-    leading = [each for each in contributions if each.rank == 1 or each.share >= LEAST_SHARE]
-    return [in_words(each) for each in leading[:MOST_REASONS]]
+    return [in_words(each) for each in leading(contributions)]
 
 
 def in_words(contribution: Contribution) -> str:

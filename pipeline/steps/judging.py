@@ -70,6 +70,7 @@ def judge(
             incidents=found.incidents,
             alerts=posted,
             column_metrics=drift.columns if drift else {},
+            neighbours=tally.neighbours(),
         ),
         told=_grouped(found) + _changed(house, states.get(partition), found, counts),
         warnings=tuple(f"{monitor.name} {partition}: {words}" for words in (*unseeing, *retrain)),

@@ -12,8 +12,9 @@ from pipeline.detector.selftest import Sample, SelfTest, self_test
 from pipeline.drift import Drift, Reference
 from pipeline.incidents import Found, Night, find
 from pipeline.refreshing import Refresh, body_power
-from pipeline.results import Anomaly, ExpectationResult, Quarantined
+from pipeline.results import Anomaly, ExpectationResult, Neighbour, Quarantined
 from pipeline.scoring import score_batch
+from pipeline.steps.neighbours import neighbours
 from pipeline.validation.words import phrase
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pipeline.validation import CheckedBatch
 
 NORMAL_RECORDS = 10_000
-"""So many accepted records are kept to tell segments by; of a larger partition they are a sample."""
+"""So many accepted records are kept to tell segments and neighbours by; of a larger partition they are a sample."""
 
 
 class Tally:
@@ -48,6 +49,7 @@ class Tally:
         self._body = np.zeros(2, np.int64)
         self._counts: np.ndarray | None = None
         self._scores: list[np.ndarray] = []
+        self._flagged: list[np.ndarray] = []
         self._kinds = {name: encoder.kind for name, encoder in detector.encoder.columns.items()}
         # The same partition draws the same records and canaries again; another draws others.
         self._seed = crc32(partition.encode())
@@ -61,11 +63,12 @@ class Tally:
         self.anomalies += scored.anomalies
         self._body += scored.body
         self._scores.append(scored.score)
+        self._flagged.append(scored.matrix[scored.p_value <= self.rate])
         if self._reference is not None:
             counts = self._reference.count(scored.matrix)
             self._counts = counts if self._counts is None else self._counts + counts
-        shown = [name for name in self._kinds if name not in self.monitor.columns.sensitive]
-        self._normal.add(batch.accepted.select(shown))
+        kept = dict.fromkeys([*self._kinds, self.monitor.partition_by, *self.monitor.primary_key])
+        self._normal.add(batch.accepted.select(list(kept)))
         self._tested.add(batch.accepted)
         return scored
 
@@ -79,9 +82,19 @@ class Tally:
         normal = self._normal.table()
         if normal is None:
             return Found([], [], self.quarantined)
+        shown = [name for name in self._kinds if name not in self.monitor.columns.sensitive]
         rules = {(each.expectation, each.column): phrase(each.expectation, each.kwargs) for each in results}
-        night = Night(self.monitor.name, self.partition, normal, self.accepted, self.rate, self._kinds, rules)
+        night = Night(
+            self.monitor.name, self.partition, normal.select(shown), self.accepted, self.rate, self._kinds, rules
+        )
         return find(night, self.anomalies, self.quarantined, earlier, suppressions)
+
+    def neighbours(self) -> list[Neighbour]:
+        """Normal records of the partition that are like the flagged ones in what is not to blame."""
+        sample = self._normal.table()
+        if sample is None or not self.anomalies:
+            return []
+        return neighbours(self.monitor, self.detector, sample, self.anomalies, np.concatenate(self._flagged))
 
     def drift(self) -> Drift | None:
         """How far the partition lies from the training window; None for a champion that kept nothing to tell it by."""

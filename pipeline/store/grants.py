@@ -25,6 +25,7 @@ VIEWS = (
     "v_labels",
     "v_metrics",
     "v_model_history",
+    "v_neighbours",
     "v_partition_summary",
     "v_quarantine",
 )

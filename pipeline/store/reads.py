@@ -16,6 +16,7 @@ from pipeline.results import (
     ExpectationResult,
     Incident,
     IncidentSeverity,
+    Neighbour,
     Quarantined,
 )
 from pipeline.store.database import Database
@@ -26,6 +27,7 @@ from pipeline.store.schema import (
     contributions,
     incidents,
     metrics,
+    neighbours,
     quarantine,
     validations,
 )
@@ -89,6 +91,13 @@ class Reads(Database):
                 StoredAnomaly(**row, contributions=tuple(why[row["partition"], row["record_key"]]))
                 for row in rows.mappings()
             ]
+
+    def neighbours(self, monitor: str, partition: str, record_key: str) -> list[Neighbour]:
+        """The normal records that are kept beside a flagged one, the nearest first."""
+        here = (neighbours.c.monitor == monitor) & (neighbours.c.partition == partition)
+        wanted = sa.select(*columns_of(neighbours, Neighbour)).where(here, neighbours.c.record_key == record_key)
+        with self._reading() as connection:
+            return [Neighbour(**row) for row in connection.execute(wanted.order_by(neighbours.c.rank)).mappings()]
 
     def flagged_keys(self, monitor: str, partition: str) -> set[str]:
         """The keys of a partition's anomalies."""

@@ -166,6 +166,24 @@ contributions = Table(
     ),
 )
 
+neighbours = Table(
+    "neighbours",
+    metadata,
+    *_of_partition(),
+    _text("record_key", primary_key=True),
+    Column("rank", Integer, primary_key=True, autoincrement=False),
+    _text("neighbour_key"),
+    Column("distance", Double, nullable=False),
+    _json("record", nullable=False),
+    *_of_run(scored=True),
+    CheckConstraint(FINITE.format("distance"), name="distance"),
+    ForeignKeyConstraint(
+        ["monitor", "partition", "record_key"],
+        ["anomalies.monitor", "anomalies.partition", "anomalies.record_key"],
+        ondelete="CASCADE",
+    ),
+)
+
 metrics = Table(
     "metrics",
     metadata,

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 import sqlalchemy as sa
 
 from pipeline.records import LONGEST_KEY, storable
-from pipeline.results import Alert, Anomaly, ExpectationResult, Incident, Quarantined
+from pipeline.results import Alert, Anomaly, ExpectationResult, Incident, Neighbour, Quarantined
 from pipeline.store.copying import Row, insert
 from pipeline.store.database import lock
 from pipeline.store.outbox import post
@@ -23,6 +23,7 @@ from pipeline.store.schema import (
     contributions,
     incidents,
     metrics,
+    neighbours,
     quarantine,
     validations,
 )
@@ -45,6 +46,7 @@ class PartitionResults:
     incidents: Sequence[Incident] = ()
     alerts: Sequence[Alert] = ()
     column_metrics: Mapping[tuple[str, str], float | None] = field(default_factory=dict)
+    neighbours: Sequence[Neighbour] = ()
 
 
 class Writes(Runs):
@@ -100,9 +102,10 @@ class Writes(Runs):
             first = _first_detections(connection, monitor, partition)
             first_incidents = _first_incidents(connection, monitor, partition)
             _replace_validation(connection, mark, results.validations, results.quarantine)
-            _delete(connection, mark, contributions, anomalies, metrics, column_metrics, incidents)
+            _delete(connection, mark, neighbours, contributions, anomalies, metrics, column_metrics, incidents)
             insert(connection, anomalies, _anomaly_rows(scored, results.anomalies, first, now))
             insert(connection, contributions, _contribution_rows(scored, results.anomalies))
+            insert(connection, neighbours, (scored | vars(each) for each in results.neighbours))
             insert(connection, incidents, _incident_rows(scored, results.incidents, first_incidents, now))
             insert(connection, metrics, _metric_rows(scored, results.metrics))
             insert(connection, column_metrics, _column_metric_rows(scored, results.column_metrics))

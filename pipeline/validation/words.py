@@ -54,7 +54,8 @@ def in_words(result: ExpectationResult) -> str:
         return f"expected that {expected}; observed {_observed(result.observed)}"
     if result.success:
         return f"{result.checked:,} records keep to: {expected}"
-    examples = f", with {', '.join(map(repr, result.observed))}" if result.observed else ""
+    found = [repr(value) for value in result.observed or () if value is not None]
+    examples = f", with {', '.join(found)}" if found else ""
     return f"{result.unexpected:,} of {result.checked:,} records break: {expected}{examples}"
 
 

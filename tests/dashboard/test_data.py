@@ -52,6 +52,7 @@ def everything() -> dict[str, Any]:
         "quarantined of incident": data.quarantined("nights", LAST, PATTERN),
         "record": data.record("nights", LAST, "35"),
         "why record": data.why_record("nights", LAST, "31"),
+        "neighbours": data.neighbours("nights", LAST, "31"),
         "why incident": data.why_incident("nights", LAST, PATTERN),
         "scores": data.scores("nights", LAST),
         "labels": data.labels("nights", LAST),
@@ -96,6 +97,7 @@ def test_nothing_is_read_of_another_night_or_incident(night: WrongNight) -> None
     assert [row["partition"] for row in found["history"]] == [LAST, NIGHTS[1]]
     assert [*found["why incident"]] == ["31", "32", "33"]
     assert [row["rank"] for row in found["why record"]] == [1, 2]
+    assert [row["record"]["air_time"] for row in found["neighbours"]] == [150, 162]
     assert found["record"][0] is None and found["record"][1][0]["value"] == "-3"
     assert [*found["labels"]] == ["31"] and found["flagged"][0]["label"] == "confirmed"
     assert [(row["partition"], row["flagged"], row["stay"]) for row in found["would stay"]] == [

@@ -22,6 +22,9 @@ from pipeline.store import TrainedModel
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
 
 
+TABLE = ("div", "table", "thead", "tbody", "tr", "th", "td")
+
+
 def opened(**where: str) -> AppTest:
     """The page at an address."""
     page = AppTest.from_file(str(APP), default_timeout=60)
@@ -134,11 +137,27 @@ def test_a_record_tells_each_column_and_where_its_score_lies(night: WrongNight) 
     assert list(table["observed"]) == ["9060", "ZZ", "31"]
     assert list(table["expected"][:2]) == ["151", "UA"] and list(table["part of the score"][:2]) == [80, 20]
     assert "score 9.00, flagged from 2.50; rarer than one in 2,500 normal records" in text(page)
-    assert "no normal neighbours" in text(page) and f"incident={PATTERN}" in "".join(links(page))
+    assert f"incident={PATTERN}" in "".join(links(page))
     told = text(opened(monitor="nights", partition=LAST, record="35"))
     assert "air_time is -3, and the rule says: air_time is at least 1" in told and "quarantined" in told
     table = opened(monitor="nights", partition=LAST, record="35").dataframe[0].value
     assert table["remark"][list(table["column"]).index("air_time")] == "breaks: air_time is at least 1"
+
+
+def test_a_record_is_shown_above_normal_ones_that_are_like_it(night: WrongNight) -> None:
+    page = opened(monitor="nights", partition=LAST, record="31")
+    (table,) = [each for each in sources(page) if "<table>" in each]
+    assert re.findall(r'<th scope="\w+">(.*?)</th>', table) == [
+        *("record", "air_time", "carrier", "stops"),
+        *("31", "n1", "n2"),
+    ]
+    cells = re.findall(r'<td(?: class="tw-(\w+)")?>(.*?)</td>', table)
+    assert cells[:3] == [("wrong", "9060"), ("wrong", "ZZ"), ("", "null")]
+    assert cells[3:6] == [("usual", "150"), ("same", "ZZ"), ("", "0")]
+    assert "nearest to it in everything but air_time, carrier, and not flagged" in text(page)
+    for key in ("32", "34"):
+        assert "None is kept beside it" in text(opened(monitor="nights", partition=LAST, record=key))
+    assert "Normal records" not in text(opened(monitor="nights", partition=LAST, record="35")), "it was not scored"
 
 
 def test_a_label_is_written_with_its_author(night: WrongNight) -> None:
@@ -257,7 +276,7 @@ def test_p37_what_a_table_holds_is_never_markup(night: WrongNight) -> None:
         page = opened(**({} if not where else {"monitor": "nights", "partition": LAST, **where}))
         for source in sources(page):
             tags = re.findall(r"<(/?\w+)", source)
-            assert {*tags} <= {"h1", "/h1", "h2", "/h2", "p", "/p", "b", "/b", "span", "/span"}, source
+            assert {tag.lstrip("/") for tag in tags} <= {*("h1", "h2", "p", "b", "span"), *TABLE}, source
             assert "\u202e" not in source
         # Labels and Markdown are words of ours; Streamlit would draw what stands in them.
         drawn = [

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from small_house import AT_LEAST_ONE, NIGHTS, ROWS, SmallHouse, anomaly, broken
 
-from pipeline.results import Anomaly, Condition, Contribution, Incident, Quarantined
+from pipeline.results import Anomaly, Condition, Contribution, Incident, Neighbour, Quarantined
 from pipeline.store import PartitionResults, Store
 
 LAST = NIGHTS[-1]
@@ -54,6 +54,14 @@ def of(name: str, key: str, score: float = 5.0, **changes: object) -> Anomaly:
     return replace(anomaly(key, score), incident_id=name, severity="critical", **changes)  # type: ignore[arg-type]
 
 
+def beside(key: str, *values: int) -> list[Neighbour]:
+    """Normal records that are like a flagged one but for how long they were in the air."""
+    return [
+        Neighbour(key, rank, f"n{rank}", 0.5 * rank, {"carrier": "ZZ", "air_time": value, "stops": rank - 1})
+        for rank, value in enumerate(values, start=1)
+    ]
+
+
 class WrongNight(SmallHouse):
     """Three nights: a quiet one, one where the pattern begins, one where it goes on and a single record is strange."""
 
@@ -81,6 +89,7 @@ class WrongNight(SmallHouse):
             [of(PATTERN, "31", 9.0), of(PATTERN, "32", 8.0), of(PATTERN, "33", 7.0), of(SINGLE, "34", 3.0)],
             [replace(broken("35"), incident_id=PATTERN)],
             incidents=[incident(), single],
+            neighbours=beside("31", 150, 162),
         )
 
     def score(
@@ -90,6 +99,7 @@ class WrongNight(SmallHouse):
         quarantine: Sequence[Quarantined] = (),
         read: int = ROWS,
         incidents: Sequence[Incident] = (),
+        neighbours: Sequence[Neighbour] = (),
     ) -> None:
         """As any night is scored, with its metrics."""
         run_id = self.store.start_run("nights", partition, "run", "0" * 12)
@@ -102,6 +112,7 @@ class WrongNight(SmallHouse):
             column_metrics={(name, "psi"): drift for name, drift in self.drift.items()},
             counts={"read": read, "accepted": accepted, "quarantined": read - accepted, "flagged": len(anomalies)},
             incidents=incidents,
+            neighbours=neighbours,
         )
         self.store.replace_partition(run_id, "nights", partition, self.version, "0" * 12, results)
 
@@ -127,7 +138,8 @@ class WrongNight(SmallHouse):
             for row, each in enumerate(PAYLOADS)
         ]
         self.drift = dict.fromkeys(PAYLOADS, 0.5)
-        self.score(LAST, records, rows, incidents=[found])
+        near = [Neighbour(each.record_key, 1, PAYLOADS[0], 0.5, each.record | {PAYLOADS[1]: None}) for each in records]
+        self.score(LAST, records, rows, incidents=[found], neighbours=near)
         for key in (record.record_key for record in records):
             self.store.add_label("nights", LAST, key, "expected", sentence, PAYLOADS[0])
         return [record.record_key for record in records]

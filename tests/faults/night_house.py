@@ -24,7 +24,10 @@ from pipeline.store.schema import metadata
 
 NIGHTS = ("2013-02-01", "2013-02-02", "2013-02-03", "2013-02-04")
 ROWS = 120
-RESULTS = ("validations", "quarantine", "anomalies", "contributions", "incidents", "metrics", "column_metrics")
+RESULTS = (
+    *("validations", "quarantine", "anomalies", "contributions", "neighbours", "incidents", "metrics"),
+    "column_metrics",
+)
 MONITOR = """\
 source: {source}
 partition_by: night

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.results import Anomaly, Contribution, ExpectationResult, Incident, Quarantined
+from pipeline.results import Anomaly, Contribution, ExpectationResult, Incident, Neighbour, Quarantined
 from pipeline.store import PartitionResults, Store, TrainedModel
 
 NIGHTS = ("2013-02-01", "2013-02-02", "2013-02-03")
@@ -65,6 +65,7 @@ class SmallHouse:
         quarantine: Sequence[Quarantined] = (),
         read: int = ROWS,
         incidents: Sequence[Incident] = (),
+        neighbours: Sequence[Neighbour] = (),
     ) -> None:
         """Leave behind what a scoring run of the partition leaves."""
         run_id = self.store.start_run("nights", partition, "run", "0" * 12)
@@ -76,6 +77,7 @@ class SmallHouse:
             anomalies=anomalies,
             counts=counts,
             incidents=incidents,
+            neighbours=neighbours,
         )
         self.store.replace_partition(run_id, "nights", partition, "2013-02-01-0badcafe", "0" * 12, results)
 

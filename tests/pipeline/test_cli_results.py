@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from small_house import AIR_TIME, SmallHouse, anomaly, broken
 from pipeline import monitor, reports, steps
 from pipeline.cli.screen import safe
 from pipeline.errors import EmptyPartition, RefusedData
-from pipeline.results import Contribution
+from pipeline.results import Contribution, Neighbour
 
 
 @pytest.fixture
@@ -119,7 +120,10 @@ def test_reports_for_a_person(house: SmallHouse) -> None:
     assert flagged.stderr == "1 of 2; --limit shows more\n"
     assert "nights: 1 record quarantined, so not scored" in flagged.stdout
     assert "-3" in flagged.stdout and "air_time is at least 1" in flagged.stdout
+    near = [Neighbour("1", rank, f"n{rank}", 0.5, {"air_time": 150.0 + rank, "year": 2013}) for rank in (1, 2)]
+    house.score("2013-02-01", [anomaly("1", 5.0), anomaly("2", 4.0)], [broken("8")], neighbours=near)
     why = call("explain", "nights", "1").stdout
+    assert re.search(r"like it but for air_time, carrier +air_time *\nn1 +151 *\nn2 +152 *\n", why)
     assert "score 5.00, threshold 2.50, p-value 0.0004" in why
     assert "████████████████      80%" in why
     assert "a value never seen in training" in why

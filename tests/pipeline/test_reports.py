@@ -233,7 +233,7 @@ def test_a_healthy_house(house: SmallHouse) -> None:
     assert seen.problems == []
     assert seen.notes == []
     assert seen.versions["keras"] and seen.versions["tensorflow"] and seen.versions["tablewatch"]
-    assert seen.store_revision == "0006"
+    assert seen.store_revision == "0007"
     (nights_health,) = seen.monitors
     assert (nights_health.champion, nights_health.champion_days) == (version, 0)
     assert (nights_health.last_kind, nights_health.last_status) == ("run", "done")

@@ -133,6 +133,8 @@ def test_p33_no_marker_of_a_sensitive_column_leaves_the_table(
     anomalies = json.loads(watched.call("anomalies", "t", "--json").splitlines()[-1])
     store = Store(store_url or f"sqlite:///{environment}/home/store.db")
     quarantined = store.quarantine("t", LAST)
+    beside = [each for one in anomalies for each in store.neighbours("t", LAST, one["record_key"])]
+    assert beside and {name for each in beside for name in each.record}.isdisjoint(SENSITIVE)
     assert anomalies and len({one.row for one in quarantined}) >= 4
     assert store.alerts(), "told of, though nobody listens"
     for label in ("expected", "confirmed"):

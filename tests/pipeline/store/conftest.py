@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from pipeline.results import Anomaly, Contribution, ExpectationResult, Quarantined
+from pipeline.results import Anomaly, Contribution, ExpectationResult, Neighbour, Quarantined
 from pipeline.store import PartitionResults, Store
 from pipeline.store.schema import metadata
 
@@ -130,6 +130,11 @@ def results() -> Callable[..., PartitionResults]:
             anomalies=anomalies,
             metrics={"rows": 10, "distance.mean": 1.5, "distance.median": None},
             counts={"read": 10, "accepted": 9, "quarantined": 1, "flagged": len(anomalies)},
+            neighbours=[
+                Neighbour(each.record_key, rank, f"n{rank}", 0.25 * rank, {"dep_delay": 4.5, "carrier": "UA"})
+                for each in anomalies
+                for rank in (2, 1)
+            ],
         )
 
     return make

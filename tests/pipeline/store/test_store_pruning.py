@@ -61,8 +61,8 @@ def test_an_old_partition_goes_and_nothing_else(store: Store, engine: sa.Engine)
     assert store.prunable("flights", KEPT_FROM) == [OLD, LATER]
     counts = store.prune_partition("flights", OLD, KEPT_FROM)
     assert {name: rows for name, rows in counts.items() if rows} == {
-        "anomalies": 2, "contributions": 4, "quarantine": 1, "validations": 2, "metrics": 3, "column_metrics": 1,
-        "incidents": 1, "outbox": 1,
+        "anomalies": 2, "contributions": 4, "neighbours": 4, "quarantine": 1, "validations": 2, "metrics": 3,
+        "column_metrics": 1, "incidents": 1, "outbox": 1,
     }  # fmt: skip
     after = rows_by_partition(engine)
     (left,) = after.pop(("flights", OLD))

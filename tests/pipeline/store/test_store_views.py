@@ -86,6 +86,15 @@ def test_anomalies_show_their_first_reason(store: Store, score, results, query) 
     ]
 
 
+def test_neighbours_are_a_view(store: Store, score, results, query) -> None:
+    run_id = score(results({"1": 2.5}))
+    columns = 'monitor, "partition", record_key, rank, neighbour_key, distance, run_id, model_version, config_hash'
+    assert query(f"SELECT {columns} FROM v_neighbours ORDER BY rank") == [
+        ("flights", "2013-02-03", "1", 1, "n1", 0.25, run_id, "v1", "c0ffee"),
+        ("flights", "2013-02-03", "1", 2, "n2", 0.5, run_id, "v1", "c0ffee"),
+    ]
+
+
 def test_column_reasons_count_anomalies(store: Store, score, results, query) -> None:
     score(results())
     assert query(

@@ -41,6 +41,14 @@ def test_anomalies_are_found_by_key_and_limit(store: Store, score, results) -> N
     assert store.anomalies("trains") == []
 
 
+def test_neighbours_are_read_back_the_nearest_first(store: Store, score, results) -> None:
+    score(results())
+    score(results({"1": 3.0}), "2013-02-04")
+    found = store.neighbours("flights", "2013-02-03", "1")
+    assert found == sorted((n for n in results().neighbours if n.record_key == "1"), key=lambda each: each.rank)
+    assert store.neighbours("flights", "2013-02-03", "3") == store.neighbours("trains", "2013-02-03", "1") == []
+
+
 def test_p24_the_same_results_again_are_the_same_rows(store: Store, score, results, digest) -> None:
     score(results())
     once = digest()
@@ -58,7 +66,8 @@ def test_p24_a_replace_removes_what_is_no_longer_so_and_touches_no_other_partiti
     others = digest()
     score(results())
     score(PartitionResults())
-    for table in (schema.validations, schema.quarantine, schema.anomalies, schema.contributions, schema.metrics):
+    tables = schema.validations, schema.quarantine, schema.anomalies, schema.contributions, schema.neighbours
+    for table in (*tables, schema.metrics):
         here = (table.c.monitor == "flights") & (table.c.partition == "2013-02-03")
         with engine.connect() as connection:
             assert connection.execute(sa.select(table).where(here)).all() == []

@@ -53,6 +53,7 @@ def result(**changes: Any) -> ExpectationResult:
 
 def test_results_in_words() -> None:
     assert in_words(result()) == "2 of 1,000 records break: x is never null, with 'a'"
+    assert in_words(result(observed=[None, None])) == "2 of 1,000 records break: x is never null"
     assert in_words(result(success=True)) == "1,000 records keep to: x is never null"
     mean = {"expectation": "expect_column_mean_to_be_between", "kwargs": {"column": "x", "max_value": 3}}
     assert in_words(result(scope="partition", observed=4.5, **mean)) == (
