@@ -24,7 +24,7 @@ def test_an_unknown_key_is_told_with_its_line_and_the_nearest_key(tmp_path: Path
     ("addition", "problem"),
     [
         ("Owner: me", "unknown key 'Owner'; did you mean 'owner'?"),
-        ("zzz: 1", "unknown key 'zzz'; known: alerts, columns, description, expectations, owner"),
+        ("zzz: 1", "unknown key 'zzz'; known: alerts, columns, description, engine, expectations"),
         ("name: flights", "unknown key 'name'; the file's own name says it"),
         ("schema_policy: {}", "unknown key 'schema_policy'; did you mean 'schema'?"),
         ("exclude: [x]", "unknown key 'exclude'; it belongs under 'columns'"),
