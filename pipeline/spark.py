@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pipeline import errors
 from pipeline.errors import ConfigurationError, FailedMachinery, RefusedData, TablewatchError
 from pipeline.settings import Settings
 
@@ -34,7 +35,8 @@ _OF_SQL = {
     # What a folder's name tells is text, to be cast to the type that the files' own reader gives it.
     "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
 }
-_BROKEN_FILE = ("FAILED_READ_FILE", "CANNOT_READ_FILE_FOOTER", "CANNOT_MERGE_SCHEMAS")
+_BROKEN_FILE = ("FAILED_READ_FILE", "CANNOT_READ_FILE_FOOTER")
+_RAISED_BY_US = re.compile(r"^pipeline\.errors\.([A-Z]\w+): (.+)$", re.MULTILINE)
 _WITHOUT_TABLEWATCH = re.compile(r"ModuleNotFoundError: No module named '(\w+)|Cannot run program \"([^\"]+)")
 
 
@@ -95,34 +97,43 @@ def in_order(frame: DataFrame, columns: list[str], rows: int) -> DataFrame:
     return frame.repartitionByRange(tasks, *order).sortWithinPartitions(*order)
 
 
-def rows(frame: DataFrame, where: str) -> pa.Table:
+def rows(frame: DataFrame, where: str) -> Iterator[dict[str, Any]]:
     """What a frame holds, in its order, in this process. Raises as `told` does."""
     with told(where), _quiet():
-        return frame.toArrow()
+        table = frame.toArrow()
+    for batch in table.to_batches():
+        yield from batch.to_pylist()
 
 
 @contextmanager
 def told(where: str) -> Iterator[None]:
     """Raises what Spark raises within as one line about `where`: no value of a record, no trace of Java."""
-    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+    from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
     try:
         yield
-    except (PySparkException, Py4JError, RuntimeError) as error:
+    except (PySparkException, Py4JError) as error:
         raise _family(where, error) from None
 
 
 def _family(where: str, error: Exception) -> TablewatchError:
     text = str(error)
+    if ours := _RAISED_BY_US.search(text):
+        raised: TablewatchError = getattr(errors, ours[1])(ours[2])
+        return raised
     condition = _condition(error, text)
     if lacking := _WITHOUT_TABLEWATCH.search(text):
         what = f"have no {lacking[1] or lacking[2]}"
         mend = "install tablewatch on every worker, and name its Python in PYSPARK_PYTHON"
         return ConfigurationError(f"{where}: Spark's workers {what}; {mend}")
+    if condition.startswith("JAVA_GATEWAY"):
+        return ConfigurationError(
+            f"{where}: Spark needs Java and finds none ({condition}); install it, or set JAVA_HOME"
+        )
     if condition in _BROKEN_FILE or "FAILED_READ_FILE" in text:
         return RefusedData(f"{where}: Spark cannot read a file of the partition ({condition}); mend the files")
-    if type(error).__name__ in ("AnalysisException", "ParseException"):
+    if type(error).__name__ in ("AnalysisException", "ParseException") or condition == "CANNOT_MERGE_SCHEMAS":
         return ConfigurationError(
             f"{where}: Spark cannot read the table ({condition}); see docs/scale.md for what it reads, "
             "or write engine: local"

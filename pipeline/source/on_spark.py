@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from pipeline import spark
 from pipeline.errors import RefusedData, TablewatchError
 from pipeline.monitor import Monitor
 from pipeline.source.contract import Profile
-from pipeline.source.engine import conform, in_calendar
+from pipeline.source.engine import Engine, conform, in_calendar
 from pipeline.source.failures import Failures
 from pipeline.source.parquet import ParquetFiles
 from pipeline.source.profile import profiles
@@ -39,22 +40,26 @@ class SparkSource(IbisSource):
         files: ParquetFiles,
         failures: Failures,
         families: dict[str, type[TablewatchError]],
-        session: SparkSession,
+        start: Callable[[], SparkSession],
     ) -> None:
         super().__init__(monitor, files, failures, families)
-        self._files = files
-        self._engine = SparkEngine(session, monitor.name)
+        self._files, self._start = files, start
         self._tables: dict[tuple[date, ...], Any] = {}
+
+    @cached_property
+    def _engine(self) -> SparkEngine:
+        # What opening a source refuses needs no cluster.
+        return SparkEngine(self._start(), self._monitor.name)
 
     def profiles(self, keys: Sequence[str]) -> list[Profile]:
         """See Source."""
         days = self._days.of(keys)
         if not days:
             return []
-        view, where = self._view(days), f"{self._monitor.name} {days[0]}"
+        view, engine = self._view(days), self._engine
         try:
-            with spark.told(where):
-                found = profiles(self._engine, View(self._table(days), view.schema), self._days, days)
+            with spark.told(f"{self._monitor.name} {days[0]}"):
+                found = profiles(engine, View(self._table(days), view.schema), self._days, days)
         except RefusedData:
             # The embedded engine tells what is wrong with the file; and in the words of a monitor without Spark.
             super().profiles(keys)
@@ -84,14 +89,14 @@ class SparkSource(IbisSource):
         return self._tables[days]
 
 
-class SparkEngine:
-    """What an Engine does for `profiles`, by Spark's SQL; records stay where Spark has them."""
+class SparkEngine(Engine):
+    """Spark as a backend; records stay where it has them."""
 
     def __init__(self, session: SparkSession, name: str) -> None:
         import ibis
 
+        super().__init__(lambda: ibis.pyspark.connect(session))
         self._session, self._view = session, f"tablewatch_{name}"
-        self.backend = ibis.pyspark.connect(session)
 
     def parquet(self, paths: Sequence[str]) -> Any:
         """The files as one table."""

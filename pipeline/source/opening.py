@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,15 +49,20 @@ def open_source(monitor: Monitor, types: Mapping[str, pa.DataType | str] | None 
     return _open_table(monitor, monitor.source.connection or "", monitor.source.table or "")
 
 
-def open_on_spark(monitor: Monitor, session: SparkSession) -> SparkSource:
-    """The monitor's Parquet files, to be read by Spark. Raises as `open_source` does, and for files of other kinds."""
+def open_on_spark(monitor: Monitor, start: Callable[[], SparkSession]) -> SparkSource:
+    """The monitor's Parquet files, to be read by Spark in the session that `start` gives.
+
+    Raises as `open_source` does, and ConfigurationError for files of other kinds.
+    """
     paths, failures = _paths(monitor), Failures(monitor.name)
     if others := sorted({"".join(Path(path).suffixes) for path in paths if not path.lower().endswith(_PARQUET)}):
         mend = "save them as Parquet, or write engine: local"
-        raise ConfigurationError(f"{monitor.name}: engine spark reads Parquet files, not those that end in {others}; {mend}")
+        raise ConfigurationError(
+            f"{monitor.name}: engine spark reads Parquet files, not those that end in {others}; {mend}"
+        )
     with failures.told(families=_FILE_FAMILIES):
         files = ParquetFiles(paths, days_in(monitor), monitor.primary_key, failures)
-        return SparkSource(monitor, files, failures, _FILE_FAMILIES, session)
+        return SparkSource(monitor, files, failures, _FILE_FAMILIES, start)
 
 
 def _paths(monitor: Monitor) -> list[str]:

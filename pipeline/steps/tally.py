@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
 
-from pipeline.detector.selftest import Sample, SelfTest, self_test
+from pipeline.detector.selftest import Sample, SelfTest, lots, self_test
 from pipeline.drift import Drift, Reference
 from pipeline.incidents import Found, Night, find
 from pipeline.refreshing import Refresh, body_power
@@ -17,6 +18,8 @@ from pipeline.scoring import score_batch
 from pipeline.validation.words import phrase
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from pipeline.detector import Detector
     from pipeline.incidents import Earlier, Suppressing
     from pipeline.monitor import Monitor
@@ -25,6 +28,33 @@ if TYPE_CHECKING:
 
 NORMAL_RECORDS = 10_000
 """So many accepted records are kept to tell segments by; of a larger partition they are a sample."""
+
+
+@dataclass(frozen=True)
+class Tallied:
+    """What the records of a stretch of a partition add up to; samples are records with their lots, None of none.
+
+    `body` int64 (2,), `counts` int64 or None where no drift is told, `scores` float64 (accepted,).
+    """
+
+    accepted: int
+    anomalies: list[Anomaly]
+    body: np.ndarray
+    counts: np.ndarray | None
+    scores: np.ndarray
+    normal: tuple[pa.Table, np.ndarray] | None
+    tested: tuple[pa.Table, np.ndarray] | None
+
+
+def champion_of(
+    monitor: Monitor, manifest: Mapping[str, Any], arrays: Mapping[str, Any]
+) -> tuple[Detector, Reference | None, float]:
+    """What a bundle holds to tally by. Raises CorruptBundle as `training.restore` does."""
+    from pipeline import training
+
+    detector = training.restore(monitor, manifest, arrays)
+    reference = Reference.from_state(detector.encoder, manifest["drift"]) if "drift" in manifest else None
+    return detector, reference, training.flag_rate(monitor, manifest["typical_partition"])
 
 
 class Tally:
@@ -51,23 +81,40 @@ class Tally:
         self._kinds = {name: encoder.kind for name, encoder in detector.encoder.columns.items()}
         # The same partition draws the same records and canaries again; another draws others.
         self._seed = crc32(partition.encode())
-        self._normal, self._tested = Sample(self._seed, NORMAL_RECORDS), Sample(self._seed)
+        self._normal, self._tested = Sample(NORMAL_RECORDS), Sample()
 
     def add(self, batch: CheckedBatch) -> ScoredBatch:
         """Score the accepted records of a batch."""
         scored = score_batch(self.monitor, self.partition, self.detector, batch.accepted, self.rate, self.refresh)
-        self.accepted += batch.accepted.num_rows
-        self.quarantined += batch.quarantined
-        self.anomalies += scored.anomalies
-        self._body += scored.body
-        self._scores.append(scored.score)
-        if self._reference is not None:
-            counts = self._reference.count(scored.matrix)
-            self._counts = counts if self._counts is None else self._counts + counts
+        counts = None if self._reference is None else self._reference.count(scored.matrix)
+        drawn = lots(batch.accepted.select(list(self.monitor.primary_key)), self._seed)
         shown = [name for name in self._kinds if name not in self.monitor.columns.sensitive]
-        self._normal.add(batch.accepted.select(shown))
-        self._tested.add(batch.accepted)
+        records = batch.accepted.num_rows
+        samples = (batch.accepted.select(shown), drawn), (batch.accepted, drawn)
+        self.take(Tallied(records, scored.anomalies, scored.body, counts, scored.score, *samples), batch.quarantined)
         return scored
+
+    def take(self, stretch: Tallied, quarantined: Sequence[Quarantined]) -> None:
+        """Add what a stretch of the partition came to."""
+        self.accepted += stretch.accepted
+        self.quarantined += quarantined
+        self.anomalies += stretch.anomalies
+        self._body += stretch.body
+        self._scores.append(stretch.scores)
+        if stretch.counts is not None:
+            self._counts = stretch.counts if self._counts is None else self._counts + stretch.counts
+        for sample, more in ((self._normal, stretch.normal), (self._tested, stretch.tested)):
+            if more is not None:
+                sample.add(*more)
+
+    def tallied(self) -> Tallied:
+        """What was added so far, but for the quarantined records, for the tally of the whole partition to `take`."""
+        scores = np.concatenate(self._scores) if self._scores else np.zeros(0)
+        normal, tested = (
+            None if (table := sample.table()) is None else (table, sample.drawn)
+            for sample in (self._normal, self._tested)
+        )
+        return Tallied(self.accepted, self.anomalies, self._body, self._counts, scores, normal, tested)
 
     def incidents(
         self,

@@ -74,7 +74,9 @@ def contents(
     records = pa.Table.from_batches([batch])
     table = conform(records, suite.schema, monitor.timezone).table
     for group, wanted in repeated.items():
-        hits = [(row, value) for row, value in enumerate(digests(table, group)) if value is not None and value in wanted]
+        hits = [
+            (row, value) for row, value in enumerate(digests(table, group)) if value is not None and value in wanted
+        ]
         rows = records.take([row for row, _ in hits]).to_pylist() if hits else []
         for (_, value), record in zip(hits, rows, strict=True):
             yield group, value, _digest(json.dumps(record_json(record)))

@@ -60,7 +60,9 @@ def first_of_each(records: pa.Table, columns: Sequence[str], rows: Sequence[int]
     names = [str(at) for at in range(len(columns))]
     values = records.select(list(columns)).take(list(rows)).rename_columns(names)
     try:
-        first = values.append_column("row", pa.array(rows)).group_by(names, use_threads=False).aggregate([("row", "min")])
+        first = (
+            values.append_column("row", pa.array(rows)).group_by(names, use_threads=False).aggregate([("row", "min")])
+        )
     except pa.ArrowNotImplementedError:
         return rows
     found: list[int] = first["row_min"].to_pylist()
