@@ -102,11 +102,9 @@ def seconds(of: Settings, day: str) -> float:
 def flags(of: Settings, day: str) -> list[tuple[str, float]]:
     engine = sa.create_engine(f"sqlite:///{of.home / 'store.db'}", poolclass=sa.NullPool)
     with engine.connect() as connection:
-        found = connection.execute(
-            sa.text("SELECT record_key, p_value FROM anomalies WHERE partition = :day ORDER BY record_key"),
-            {"day": day},
-        )
-        return [(key, float(f"{p_value:.9g}")) for key, p_value in found]
+        asked = sa.text("SELECT record_key, p_value FROM anomalies WHERE partition = :day ORDER BY record_key")
+        found = connection.execute(asked, {"day": day})
+        return [(key, float(f"{p_value:.5g}")) for key, p_value in found]
 
 
 if __name__ == "__main__":
