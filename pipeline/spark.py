@@ -146,8 +146,8 @@ def _condition(error: Exception, text: str) -> str:
     named = getattr(error, "getCondition", lambda: None)()
     if named:
         return str(named)
-    found = re.search(r"\b[\w.]+\.(\w+(?:Exception|Error))\b", text)
-    return found[1] if found else type(error).__name__
+    found = re.search(r"^\[([A-Z_.]+)\]|\b[\w.]+\.(\w+(?:Exception|Error))\b", text)
+    return (found[1] or found[2]) if found else type(error).__name__
 
 
 @contextmanager

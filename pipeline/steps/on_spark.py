@@ -139,10 +139,10 @@ class SparkChecking(Checking):
         repeated = self._digests_of(groups, names, of_keys, _VALUES, "count(*) > 1")
         conflicting = repeated
         if any(repeated.values()):
-            whole = partial(contents, replace(self._job, census=_text(KeyCensus(repeated, repeated))), groups)
+            whole = partial(contents, replace(self._job, census=census_text(KeyCensus(repeated, repeated))), groups)
             conflicting = self._digests_of(groups, self.columns, whole, _CONTENTS, "count(distinct content) > 1")
         census = KeyCensus(repeated, conflicting)
-        self._job = replace(self._job, census=_text(census))
+        self._job = replace(self._job, census=census_text(census))
         return census
 
     def _schema(self, names: list[str]) -> bytes:
@@ -255,7 +255,7 @@ def _joined(tables: list[pa.Table]) -> pa.Table | None:
     return pa.concat_tables(tables, promote_options="permissive") if tables else None
 
 
-def _text(census: KeyCensus) -> str:
+def census_text(census: KeyCensus) -> str:
     """The census as JSON; the digests in order, so that the same census is the same text."""
     hexed = [
         [group, *(sorted(each.hex() for each in found[group]) for found in (census.repeated, census.conflicting))]
