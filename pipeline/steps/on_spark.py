@@ -94,9 +94,7 @@ class SparkChecking(Checking):
     @staticmethod
     def source(house: House, monitor: Monitor, schema: dict[str, str] | None) -> SparkSource:
         """See Checking. Parquet files have types of their own."""
-        from pipeline.source import open_on_spark
-
-        return open_on_spark(monitor, lambda: spark.session(monitor.name, house.settings))
+        return house.on_spark(monitor)
 
     def quarantined(self) -> list[Quarantined]:
         """See Checking."""

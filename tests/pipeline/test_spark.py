@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
+from small_house import MONITOR, SmallHouse
 
-from pipeline import spark
+from pipeline import reports, spark
 from pipeline.errors import ConfigurationError, FailedMachinery, RefusedData, TablewatchError
 from pipeline.settings import Settings
 
@@ -60,3 +62,19 @@ def test_without_pyspark_the_mend_is_said(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(sys.modules, "pyspark.sql", None)
     with pytest.raises(ConfigurationError, match=r"flights: engine spark needs PySpark; install tablewatch\[spark\]"):
         spark.session("flights", Settings())
+
+
+def test_a_monitor_on_spark_is_checked_without_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = SmallHouse(tmp_path, monkeypatch)
+    monkeypatch.setattr(spark, "session", lambda *_: pytest.fail("no session is needed"))
+    house.write("nights", f"{MONITOR.format(data=house.data)}engine: spark\n")
+    (checked,) = reports.check(["nights"])
+    assert checked.problems == [] and checked.partitions == 3
+    csv = tmp_path / "nights.csv"
+    csv.write_text("id,night\n1,2013-02-01\n", encoding="utf-8")
+    house.write("nights", f"{MONITOR.format(data=csv)}engine: spark\n")
+    (checked,) = reports.check(["nights"])
+    assert checked.problems == [
+        "nights: engine spark reads Parquet files, not those that end in ['.csv']; save them as Parquet, "
+        "or write engine: local"
+    ]
