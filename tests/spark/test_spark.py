@@ -36,7 +36,7 @@ def local(houses: TwoHouses) -> Found:
     return found(houses.local)
 
 
-def test_results_and_scores_are_those_of_a_local_run_and_twice_is_once(houses: TwoHouses, local: Found) -> None:
+def test_p24_results_and_scores_are_those_of_a_local_run_and_twice_is_once(houses: TwoHouses, local: Found) -> None:
     scores = houses.folder / "spark.parquet"
     outcome = steps.score("orders", LAST, settings=houses.spark, scores_file=scores, alerts=False)
     counts = outcome.counts
@@ -60,7 +60,7 @@ def test_validation_alone_finds_the_same(houses: TwoHouses) -> None:
     assert_same(found(houses.spark, NIGHTS[2]), found(houses.local, NIGHTS[2]))
 
 
-def test_a_worker_that_is_killed_in_the_middle_changes_nothing(
+def test_p25_a_worker_that_is_killed_in_the_middle_changes_nothing(
     houses: TwoHouses, local: Found, cluster: Cluster
 ) -> None:
     doomed = cluster.workers[-1]
@@ -89,12 +89,13 @@ def test_a_worker_that_is_killed_in_the_middle_changes_nothing(
 
 def _scoring_has_begun() -> bool:
     """Whether the tasks that score are running, one of them being done."""
-    from pyspark.sql import SparkSession
+    from pyspark import SparkContext
 
-    session = SparkSession.getActiveSession()
-    if session is None:
+    # A session is active in its own thread only.
+    context = SparkContext._active_spark_context
+    if context is None:
         return False
-    tracker = session.sparkContext.statusTracker()
+    tracker = context.statusTracker()
     stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
     return any(stage and stage.numTasks == TASKS and 0 < stage.numCompletedTasks < TASKS - 1 for stage in stages)
 
@@ -119,7 +120,7 @@ def _no_records(path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [_missing_column, _cut, _broken_page, _no_records])
-def test_a_hostile_partition_is_refused_in_the_words_of_a_local_run(houses: TwoHouses, spoil: object) -> None:
+def test_p06_p12_a_hostile_partition_is_refused_in_the_words_of_a_local_run(houses: TwoHouses, spoil: object) -> None:
     night = NIGHTS[3]
     path = houses.file(night)
     whole = path.read_bytes()

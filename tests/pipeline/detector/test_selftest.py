@@ -121,7 +121,7 @@ def test_a_sample_holds_no_more_than_asked_and_nothing_twice(ends: list[int], mo
 
 
 @given(st.lists(st.integers(0, 40), max_size=6), st.permutations(range(40)))
-def test_a_sample_is_the_same_whatever_the_batches_and_the_order(ends: list[int], order: list[int]) -> None:
+def test_p15_a_sample_is_the_same_whatever_the_batches_and_the_order(ends: list[int], order: list[int]) -> None:
     assert drawn_of(np.array(order), sorted(ends), 1, 10) == drawn_of(np.arange(40), [], 1, 10)
 
 
