@@ -318,7 +318,7 @@ OWN = [{"expect_column_sum_to_be_between": {"column": "a", "max_value": 10}, "se
 
 
 @given(st.lists(st.integers(0, 30), max_size=60), st.integers(0, 60), st.integers(1, 20), st.integers(1, 20))
-def test_p15_checks_of_two_stretches_add_up_to_one_of_the_whole(cells: list[int], cut: int, one: int, other: int) -> None:
+def test_p15_checks_of_stretches_add_up_to_one_of_the_whole(cells: list[int], cut: int, one: int, other: int) -> None:
     watched = Monitor.model_validate(
         {"name": "m", "source": {"files": "x"}, "partition_by": "day", "primary_key": ["id"], "expectations": OWN}
     )
