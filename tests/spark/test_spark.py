@@ -143,7 +143,7 @@ def test_two_files_of_a_night_are_one_table(houses: TwoHouses) -> None:
     more = houses.file(night).with_name("late.parquet")
     pq.write_table(orders(night, 200).slice(0, 50), more)
     try:
-        told = [steps.score("orders", night, settings=each, alerts=False) for each in (houses.local, houses.spark)]
+        told = [steps.validate("orders", night, settings=each, alerts=False) for each in (houses.local, houses.spark)]
     finally:
         more.unlink()
     assert told[0].counts == told[1].counts and told[1].counts["quarantined"] > 0
