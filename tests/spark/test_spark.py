@@ -48,7 +48,7 @@ def test_p24_results_and_scores_are_those_of_a_local_run_and_twice_is_once(house
     here, there = (pq.read_table(houses.folder / f"{engine}.parquet") for engine in ("local", "spark"))
     assert there.drop_columns(["score", "p_value"]) == here.drop_columns(["score", "p_value"])
     for name in ("score", "p_value"):
-        np.testing.assert_allclose(there[name].to_numpy(), here[name].to_numpy(), rtol=1e-5)
+        np.testing.assert_allclose(there[name].to_numpy(), here[name].to_numpy(), rtol=1e-4)
     again = steps.score("orders", LAST, settings=houses.spark, alerts=False)
     assert again.counts == counts and "since the run before" not in again.message
     assert_same(found(houses.spark), local)
