@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -83,7 +84,7 @@ def connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A connection whose master is Spark in this process."""
     pytest.importorskip("pyspark", reason="needs the extra `spark`")
     if shutil.which("java") is None:
-        pytest.skip("needs Java: make java")
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("needs Java: make java")
     settings = {"spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "3", "spark.driver.memory": "512m"}
     written = {"conn_type": "spark", "host": "local[1]", "extra": settings}
     monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", json.dumps(written))
