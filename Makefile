@@ -10,7 +10,7 @@ PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13 3,$(shell command -v python$(v)
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help setup demo ui dashboard screenshots test test-fast lint format schema promises mutants env compose-test postgres chromium bench bench-detection soak clean
+.PHONY: help setup demo ui dashboard screenshots test test-fast lint format schema promises mutants env compose-test postgres chromium java spark bench bench-spark bench-detection soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -37,7 +37,7 @@ dashboard: setup ## What was found, on http://127.0.0.1:8501; Ctrl-C ends it
 screenshots: setup ## Take the documentation's pictures again, of what `make demo` left; needs Chromium
 	$(RUN) python -m demo.screenshots
 
-test: setup ## All tests; those that need PostgreSQL or Chromium are skipped where it is not installed (see below)
+test: setup ## All tests; those that need PostgreSQL, Chromium or Java are skipped where it is not installed (see below)
 	$(RUN) pytest -n 2 --dist loadfile
 
 test-fast: setup ## The tests that take no more than a few seconds each
@@ -73,6 +73,16 @@ postgres: ## Install PostgreSQL's server programs (Debian, root) for the tests t
 
 chromium: ## Install Chromium (Debian, root) for the tests that look at the dashboard
 	command -v apt-get && apt-get install --yes --no-install-recommends chromium
+
+java: ## Install a headless Java (Debian, root) for the tests that score on Spark
+	command -v apt-get && apt-get install --yes --no-install-recommends default-jre-headless
+
+spark: setup ## Score on a real Spark master with two workers on loopback, one of which is killed; installs Java if there is none
+	command -v java >/dev/null || $(MAKE) java
+	$(RUN) pytest -m spark tests/spark tests/dags/test_tablewatch_spark.py
+
+bench-spark: setup ## Local scoring beside Spark's on the same partition; MASTER=spark://host:7077, RECORDS='50000 200000'
+	$(RUN) python benchmarks/spark.py $(if $(MASTER),--master $(MASTER)) $(if $(RECORDS),--records $(RECORDS))
 
 bench: setup ## How well the detector finds planted errors in real flights
 	$(RUN) python benchmarks/planted.py

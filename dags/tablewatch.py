@@ -7,6 +7,7 @@ error here would take every other monitor's DAGs down. Where a monitor names end
 
 from __future__ import annotations
 
+import functools
 import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETRIES = 3
+SPARK_CONNECTION = "spark_default"
 HOURS = {"validate": 1, "score": 1, "ask_retrain": 0.1, "retrain": 4}
 RETRY_ONLY_IO = ExceptionRetryPolicy(
     rules=[
@@ -83,7 +85,7 @@ def monitor_dags(monitor: Monitor) -> None:
 def _validate_dag(monitor: Monitor, nightly: DayBeforeTimetable, validated: Asset) -> None:
     with _dag("validate", monitor, nightly):
         # A backfill has a number of runs of its own, ten if nobody says otherwise, whatever `max_active_runs`.
-        @task(outlets=[validated], multiple_outputs=False, max_active_tis_per_dag=1)
+        @_task_of(monitor)(outlets=[validated], multiple_outputs=False, max_active_tis_per_dag=1)
         def validate(**context: Any) -> dict[str, Any]:
             from pipeline import steps
 
@@ -102,7 +104,7 @@ def _validate_dag(monitor: Monitor, nightly: DayBeforeTimetable, validated: Asse
 def _score_dag(monitor: Monitor, validated: Asset, to_retrain: Asset) -> None:
     with _dag("score", monitor, _same_day(monitor, validated)):
 
-        @task(multiple_outputs=False)
+        @_task_of(monitor)(multiple_outputs=False)
         def score(**context: Any) -> dict[str, Any]:
             from pipeline import steps
 
@@ -122,6 +124,24 @@ def _score_dag(monitor: Monitor, validated: Asset, to_retrain: Asset) -> None:
             _ask(context, to_retrain, reasons)
 
         ask_for_training(score())
+
+
+def _task_of(monitor: Monitor) -> Any:
+    """What makes a task of a function that works on a partition, by the monitor's engine.
+
+    With Spark it is the provider's: the function runs in the task, so that its errors, its result and its assets are as
+    of any other task, while the session that it finds has the master and the settings of the connection.
+    """
+    if monitor.engine == "local":
+        return task
+    try:
+        from airflow.providers.apache.spark.decorators.pyspark import pyspark_task
+    except ImportError:
+        mend = "install tablewatch[spark], or write engine: local"
+        raise ConfigurationError(f"{monitor.name}: engine spark needs Airflow's provider of Spark; {mend}") from None
+    no_answer = RetryRule("py4j.protocol.Py4JError", RetryAction.RETRY, reason="machinery: the master did not answer")
+    policy = ExceptionRetryPolicy(rules=[no_answer, *RETRY_ONLY_IO.rules], default=RetryAction.FAIL)
+    return functools.partial(pyspark_task, conn_id=SPARK_CONNECTION, retry_policy=policy)
 
 
 def _ask_retrain_dag(monitor: Monitor, weekly: DayBeforeTimetable, to_retrain: Asset) -> None:

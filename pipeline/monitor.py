@@ -177,6 +177,8 @@ class Monitor(Section):
     """A date column; one partition a day."""
     primary_key: Names = Field(min_length=1)
     """The columns that tell a record from every other."""
+    engine: Literal["local", "spark"] = "local"
+    """Where a partition is validated and scored: in the process that runs the step, or on a Spark cluster."""
     columns: Columns = Field(default_factory=Columns)
     timezone: Zone = "UTC"
     """The zone of times that are stored without one."""
@@ -210,10 +212,20 @@ class Monitor(Section):
             refuse(message, "columns", "sensitive", self.columns.sensitive.index(self.partition_by))
         return self
 
+    @model_validator(mode="after")
+    def _spark_reads_files(self) -> Monitor:
+        if self.engine == "spark" and self.source.table:
+            refuse("engine spark reads Parquet files, not a table; write source.files, or engine: local", "engine")
+        return self
+
     @property
     def config_hash(self) -> str:
-        """12 hex digits of the SHA-256 of the monitor's canonical JSON, its name included."""
-        canonical = json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True, separators=(",", ":"))
+        """12 hex digits of the SHA-256 of the monitor's canonical JSON, its name included.
+
+        Without the engine, which changes nothing of the results.
+        """
+        written = self.model_dump(mode="json", by_alias=True, exclude={"engine"})
+        canonical = json.dumps(written, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 

@@ -80,8 +80,12 @@ class Registry:
         Raises CorruptBundle when the file is missing, is not the one that was saved or holds anything but numbers;
         FailedMachinery when the disk does not answer.
         """
-        mend = f"go back with `tablewatch rollback {monitor}` or train anew with `tablewatch train {monitor}`"
-        return _load(self._path(monitor, version), sha256, f"{monitor}: bundle {version}", mend)
+        path, what, mend = self._path(monitor, version), *_of_bundle(monitor, version)
+        return _opened(_checked(path, sha256, what, mend), what, mend)
+
+    def content(self, monitor: str, version: str, sha256: str) -> bytes:
+        """The bytes of the bundle whose digest is `sha256`, for `open_bundle` elsewhere. Raises as `load` does."""
+        return _checked(self._path(monitor, version), sha256, *_of_bundle(monitor, version))
 
     def save_companion(
         self, monitor: str, version: str, width: int, manifest: Mapping[str, Any], arrays: Mapping[str, Array]
@@ -107,7 +111,8 @@ class Registry:
         if path is None:
             return None
         mend = f"delete {path}: it is trained again when it is next needed"
-        return _load(path, path.name.split(".")[-2], f"{monitor}: companion {path.name}", mend)
+        what = f"{monitor}: companion {path.name}"
+        return _opened(_checked(path, path.name.split(".")[-2], what, mend), what, mend)
 
     def remove_unknown(
         self, monitor: str, known: Collection[str], before: str, dry_run: bool = False
@@ -140,6 +145,17 @@ class Registry:
         return self._bundles / monitor / f"{version}.npz"
 
 
+def open_bundle(monitor: str, version: str, content: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The manifest and the arrays in the `content` of a bundle. Raises CorruptBundle when it holds anything else."""
+    return _opened(content, *_of_bundle(monitor, version))
+
+
+def _of_bundle(monitor: str, version: str) -> tuple[str, str]:
+    """A bundle's name in errors, and the mend."""
+    mend = f"go back with `tablewatch rollback {monitor}` or train anew with `tablewatch train {monitor}`"
+    return f"{monitor}: bundle {version}", mend
+
+
 @contextmanager
 def _machinery(failed: str) -> Iterator[None]:
     try:
@@ -148,8 +164,8 @@ def _machinery(failed: str) -> Iterator[None]:
         raise FailedMachinery(f"{failed}: {error.strerror or error}") from error
 
 
-def _load(path: Path, sha256: str, what: str, mend: str) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The manifest and the arrays in a file whose digest is `sha256`; `what` it is and the `mend` are for errors."""
+def _checked(path: Path, sha256: str, what: str, mend: str) -> bytes:
+    """The content of a file whose digest is `sha256`; `what` it is and the `mend` are for errors."""
     with _machinery(f"{what} could not be read"):
         try:
             content = _read(path)
@@ -159,6 +175,11 @@ def _load(path: Path, sha256: str, what: str, mend: str) -> tuple[dict[str, Any]
         raise CorruptBundle(f"{what} is larger than {MAX_BYTES} bytes; {mend}")
     if not hmac.compare_digest(hashlib.sha256(content).hexdigest().encode(), sha256.encode()):
         raise CorruptBundle(f"{what} is not the one that was saved: its SHA-256 differs; {mend}")
+    return content
+
+
+def _opened(content: bytes, what: str, mend: str) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The manifest and the arrays in the content of a bundle."""
     try:
         return _unpack(content)
     except Exception as error:  # whatever a crafted file provokes in its parsers, it is the file's fault

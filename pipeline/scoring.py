@@ -30,13 +30,20 @@ class ScoredBatch:
 
 
 def score_batch(
-    monitor: Monitor, partition: str, detector: Detector, accepted: pa.Table, rate: float, refresh: Refresh = UNCHANGED
+    monitor: Monitor,
+    partition: str,
+    detector: Detector,
+    accepted: pa.Table,
+    rate: float,
+    refresh: Refresh = UNCHANGED,
+    exact: bool = False,
 ) -> ScoredBatch:
     """Score one batch; records whose refreshed p-value is at most `rate` are flagged.
 
+    Unless `exact`, records that the detector's screen finds far more probable than that are not measured in full.
     Raises RefusedData when a score is not finite: nothing that cannot be compared with a threshold is stored.
     """
-    scores = detector.score(accepted, refresh.before(rate))
+    scores = detector.score(accepted, None if exact else refresh.before(rate))
     if not np.isfinite(scores.score).all():
         row = int(np.flatnonzero(~np.isfinite(scores.score))[0])
         key = record_keys(accepted.slice(row, 1), monitor.primary_key, monitor.columns.sensitive)[0]

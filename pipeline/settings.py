@@ -19,6 +19,7 @@ class Settings(BaseSettings):
     monitors: Path = Path("monitors")
     author: str | None = None
     dashboard_url: str | None = None
+    spark_master: str | None = None
 
     @cached_property
     def store(self) -> str:

@@ -21,20 +21,40 @@ SURE = 0.001
 """How improbable a drop must be, all kinds of corruption together, before a detector is called blind."""
 
 
+def lots(keys: pa.Table, seed: int) -> np.ndarray:
+    """A number drawn for each record by the values of its key columns, uint64 (n,), as good as random.
+
+    So whatever the records come among, and in which order, the same of them are drawn; with another `seed`, others.
+    """
+    from pandas.util import hash_pandas_object
+
+    drawn = hash_pandas_object(keys.to_pandas(), index=False).to_numpy(np.uint64)
+    # What Steele, Lea and Flood (2014) finish SplitMix with: neighbouring seeds and keys give numbers far apart.
+    drawn = drawn + np.uint64(seed * 0x9E3779B97F4A7C15 % 2**64)
+    drawn = (drawn ^ (drawn >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    drawn = (drawn ^ (drawn >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(drawn ^ (drawn >> np.uint64(31)))
+
+
 class Sample:
-    """Up to `most` records drawn at random from those that stream by, each as likely as any other."""
+    """Up to `most` of the records that stream by: those with the lowest lots, in the order of these."""
 
-    def __init__(self, seed: int, most: int = CANARIES) -> None:
-        self._most, self._draw = most, np.random.default_rng(seed)
+    def __init__(self, most: int = CANARIES) -> None:
+        self._most = most
         self._kept: list[pa.Table] = []
-        self._lots = np.zeros(0)
+        self._lots = np.zeros(0, np.uint64)
 
-    def add(self, table: pa.Table) -> None:
-        """The records with the lowest lots so far are kept."""
-        lots = np.concatenate([self._lots, self._draw.random(table.num_rows)])
-        best = np.argsort(lots)[: self._most]
-        self._lots = lots[best]
+    def add(self, table: pa.Table, drawn: np.ndarray) -> None:
+        """Records with the `lots` drawn for them."""
+        every = np.concatenate([self._lots, drawn])
+        best = np.argsort(every, kind="stable")[: self._most]
+        self._lots = every[best]
         self._kept = [pa.concat_tables([*self._kept, table], promote_options="permissive").take(pa.array(best))]
+
+    @property
+    def drawn(self) -> np.ndarray:
+        """The lots of the records drawn, uint64 (n,), in order."""
+        return self._lots
 
     def table(self) -> pa.Table | None:
         """The records drawn; None when nothing was added."""

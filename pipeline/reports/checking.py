@@ -66,7 +66,7 @@ def _table(house: House, monitor: Monitor) -> Checked:
     notes = [*_secret_notes(monitor), *endpoint_notes(monitor, house.settings)]
     told = [f"{monitor.name}: {note}" for note in notes]
     try:
-        source = house.source(monitor)
+        source = house.on_spark(monitor) if monitor.engine == "spark" else house.source(monitor)
         schema, partitions = source.schema(), source.partitions()
     except TablewatchError as error:
         return Checked(monitor.name, [str(error)], told)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pipeline.source.contract import Partition, Source, read
 from pipeline.source.fake import FakeSource
-from pipeline.source.opening import open_source
+from pipeline.source.on_spark import SparkSource, arriving
+from pipeline.source.opening import open_on_spark, open_source
 
-__all__ = ["FakeSource", "Partition", "Source", "open_source", "read"]
+__all__ = ["FakeSource", "Partition", "Source", "SparkSource", "arriving", "open_on_spark", "open_source", "read"]

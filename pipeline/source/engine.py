@@ -37,6 +37,12 @@ class Engine:
         finally:
             backend.disconnect()
 
+    def infinite(self, number: Any) -> Any | None:
+        """Whether a floating-point expression is infinite, as an expression; None where the backend cannot tell."""
+        from ibis.expr.operations import IsInf
+
+        return number.isinf() if self.backend.has_operation(IsInf) else None
+
     def _beside(self, expression: Any) -> Any:
         return self._connect()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -15,10 +16,14 @@ from pipeline.source.delimited import CsvFiles
 from pipeline.source.engine import Engine
 from pipeline.source.failures import Failures
 from pipeline.source.files import matching
+from pipeline.source.on_spark import SparkSource
 from pipeline.source.parquet import ParquetFiles
 from pipeline.source.reading import IbisSource, days_in
 from pipeline.source.sqlite import SqliteEngine, SqliteTable
 from pipeline.source.tables import DatabaseTable, Place, find_table
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 _PARQUET = (".parquet", ".pq")
 _CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
@@ -40,13 +45,33 @@ def open_source(monitor: Monitor, types: Mapping[str, pa.DataType | str] | None 
     FailedMachinery for a place that does not answer.
     """
     if monitor.source.files is not None:
-        return _open_files(monitor, monitor.source.files, types)
+        return _open_files(monitor, types, _paths(monitor), Failures(monitor.name))
     return _open_table(monitor, monitor.source.connection or "", monitor.source.table or "")
 
 
-def _open_files(monitor: Monitor, pattern: str, types: Mapping[str, pa.DataType | str] | None) -> Source:
-    paths = matching(Environment(monitor.name).expand(pattern, "source.files"), monitor.name)
-    failures = Failures(monitor.name)
+def open_on_spark(monitor: Monitor, start: Callable[[], SparkSession]) -> SparkSource:
+    """The monitor's Parquet files, to be read by Spark in the session that `start` gives.
+
+    Raises as `open_source` does, and ConfigurationError for files of other kinds.
+    """
+    paths, failures = _paths(monitor), Failures(monitor.name)
+    if others := sorted({"".join(Path(path).suffixes) for path in paths if not path.lower().endswith(_PARQUET)}):
+        mend = "save them as Parquet, or write engine: local"
+        raise ConfigurationError(
+            f"{monitor.name}: engine spark reads Parquet files, not those that end in {others}; {mend}"
+        )
+    with failures.told(families=_FILE_FAMILIES):
+        files = ParquetFiles(paths, days_in(monitor), monitor.primary_key, failures)
+        return SparkSource(monitor, files, failures, _FILE_FAMILIES, start)
+
+
+def _paths(monitor: Monitor) -> list[str]:
+    return matching(Environment(monitor.name).expand(monitor.source.files or "", "source.files"), monitor.name)
+
+
+def _open_files(
+    monitor: Monitor, types: Mapping[str, pa.DataType | str] | None, paths: list[str], failures: Failures
+) -> Source:
     with failures.told(families=_FILE_FAMILIES):
         endings = {"".join(Path(path).suffixes[-2:]).lower() for path in paths}
         place: Place

@@ -40,6 +40,10 @@ class ParquetFiles(Files):
             self._check_cells(table.filter(self._days.within(table, days)), names, sum(map(most_inflated, paths)))
         return as_read(table.select(names), self._primary_key)
 
+    def holding(self, days: Sequence[date]) -> tuple[list[str], list[str]]:
+        """The files that hold records of some days, and the columns that the names of their folders tell."""
+        return self._holding(days), self._of_folders
+
     def _check_cells(self, table: Any, names: Sequence[str], allowed: int) -> None:
         """ValueError if cells are longer than anybody reads: no page's header tells how long its cells will be."""
         import ibis

@@ -40,7 +40,7 @@ def profiles(engine: Engine, view: View, days: Days, wanted: Sequence[Any]) -> l
 
 
 def _metrics(engine: Engine, table: Any, field: pa.Field) -> Iterator[tuple[str, Any]]:
-    from ibis.expr.operations import IsInf, IsNan, Median
+    from ibis.expr.operations import IsNan, Median
 
     # The Arrow type tells what a column holds: in SQLite the engine's own only tells how it is stored.
     column, name, dtype = table[field.name], field.name, field.type
@@ -56,8 +56,8 @@ def _metrics(engine: Engine, table: Any, field: pa.Field) -> Iterator[tuple[str,
     if pa.types.is_boolean(dtype):
         yield f"{name}.mean", value.cast("int32").cast("float64").mean()
     elif floating or pa.types.is_integer(dtype) or pa.types.is_decimal(dtype):
-        if floating and engine.backend.has_operation(IsInf):
-            value = column.isinf().ifelse(None, value)
+        if floating and (infinite := engine.infinite(column)) is not None:
+            value = infinite.ifelse(None, value)
         number = value.cast("float64")
         extreme = value if pa.types.is_integer(dtype) else number
         yield from ((f"{name}.mean", number.mean()), (f"{name}.min", extreme.min()), (f"{name}.max", extreme.max()))

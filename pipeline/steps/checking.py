@@ -10,19 +10,23 @@ from pipeline.monitor import Monitor
 from pipeline.steps.house import House
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pyarrow as pa
 
-    from pipeline.results import ExpectationResult
+    from pipeline.results import ExpectationResult, Quarantined
+    from pipeline.scores_file import Write
     from pipeline.source import Source
+    from pipeline.steps.tally import Tally
     from pipeline.store import ModelVersion
-    from pipeline.validation import CheckedBatch, RecordCheck, Suite
+    from pipeline.validation import CheckedBatch, KeyCensus, RecordCheck, Suite
 
 
 class Checking:
     """One partition on its way through validation; counts what it has seen, so that no record is lost or invented."""
 
     def __init__(self, monitor: Monitor, partition: str, source: Source, suite: Suite) -> None:
-        from pipeline.validation import RecordCheck, check_partition, check_schema, duplicate_keys, refuse_if_broken
+        from pipeline.validation import RecordCheck, check_partition, check_schema, refuse_if_broken
 
         self.read = self.accepted = 0
         self.set_aside: set[int] = set()
@@ -31,22 +35,31 @@ class Checking:
         self.columns = [n for n in schema.names if n not in monitor.columns.exclude or n in suite.columns]
         self._monitor, self._source, self._partition = monitor, source, partition
         profile = next(iter(source.profiles([partition])), {"rows": 0})
-        self._counted = profile["rows"]
+        self._counted = int(profile["rows"] or 0)
         self._of_partition = check_partition(monitor, partition, profile, suite)
         refuse_if_broken(monitor, partition, self._of_partition)
         self.warnings += [_warning(monitor, partition, r) for r in self._of_partition if not r.success]
-        census = duplicate_keys(monitor, suite, self._batches)
-        self._check: RecordCheck = RecordCheck(monitor, partition, suite, census)
+        self._check: RecordCheck = RecordCheck(monitor, partition, suite, self._census(suite))
 
     @classmethod
-    def of(cls, house: House, monitor: Monitor, partition: str, champion: ModelVersion | None) -> Checking:
+    def of(cls, house: House, monitor: Monitor, partition: str, champion: ModelVersion | None) -> Self:
         from pipeline.validation import first_suite
 
         if champion is None:
-            source = house.source(monitor)
+            source = cls.source(house, monitor, None)
             return cls(monitor, partition, source, first_suite(monitor, source.schema()))
         suite = house.suite(monitor, champion)
-        return cls(monitor, partition, house.source(monitor, suite.schema), suite)
+        return cls(monitor, partition, cls.source(house, monitor, suite.schema), suite)
+
+    @staticmethod
+    def source(house: House, monitor: Monitor, schema: dict[str, str] | None) -> Source:
+        """What reads the monitor's records."""
+        return house.source(monitor, schema)
+
+    def _census(self, suite: Suite) -> KeyCensus:
+        from pipeline.validation import duplicate_keys
+
+        return duplicate_keys(self._monitor, suite, self._batches)
 
     def _batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         return self._source.batches([self._partition], self.columns if columns is None else columns)
@@ -59,6 +72,20 @@ class Checking:
             self.accepted += checked.accepted.num_rows
             self.set_aside.update(q.row for q in checked.quarantined)
             yield checked
+        self._all_were_read()
+
+    def quarantined(self) -> list[Quarantined]:
+        """Check all records; those set aside. Raises as `batches` does."""
+        return [one for batch in self.batches() for one in batch.quarantined]
+
+    def score(self, tally: Tally, write: Write | None = None) -> None:
+        """Check and tally all records, and `write` the scores of the accepted ones. Raises as `batches` does."""
+        for batch in self.batches():
+            scored = tally.add(batch)
+            if write is not None:
+                write(batch.accepted, scored.score, scored.p_value)
+
+    def _all_were_read(self) -> None:
         if self.read != self._counted:
             raise FailedMachinery(
                 f"{self._monitor.name} {self._partition}: {self.read} records were read and {self._counted} counted "

@@ -14,7 +14,7 @@ from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.registry import Registry
-    from pipeline.source import Source
+    from pipeline.source import Source, SparkSource
     from pipeline.store import ModelVersion, RunKind, RunStatus, Store
     from pipeline.validation import Suite
 
@@ -71,6 +71,13 @@ class House:
         from pipeline.source import open_source
 
         return open_source(monitor, types=schema)
+
+    def on_spark(self, monitor: Monitor) -> SparkSource:
+        """The source of a monitor on Spark; what it opens starts no session."""
+        from pipeline import spark
+        from pipeline.source import open_on_spark
+
+        return open_on_spark(monitor, lambda: spark.session(monitor.name, self.settings))
 
     def send(self) -> tuple[str, ...]:
         """Deliver the alerts that are due; what did not arrive, in words. Nothing that goes wrong here raises."""

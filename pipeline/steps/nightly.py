@@ -28,8 +28,8 @@ def validate(name: str, partition: str, settings: Settings | None = None, alerts
     monitor = house.monitor(name)
     with run_row(house, monitor, partition, "validate", alerts) as run_id:
         champion = house.store.champion(name)
-        checking = Checking.of(house, monitor, partition, champion)
-        quarantined = [q for batch in checking.batches() for q in batch.quarantined]
+        checking = _checking(house, monitor, partition, champion)
+        quarantined = checking.quarantined()
         counts = checking.counts()
         results = checking.results()
         house.store.replace_validation(run_id, name, partition, results, quarantined, status="done", counts=counts)
@@ -52,27 +52,22 @@ def score(
     refreshed by the partitions before this one that the same champion scored. With `alerts` people are told of the
     incidents that they were not told of before; an endpoint that does not answer changes nothing of the results.
     """
-    from pipeline import training
-    from pipeline.drift import Reference
     from pipeline.scores_file import scores_writer
     from pipeline.steps.judging import judge
-    from pipeline.steps.tally import Tally
+    from pipeline.steps.tally import Tally, champion_of
 
     house = House(settings)
     monitor = house.monitor(name)
     with run_row(house, monitor, partition, kind, alerts) as run_id:
         champion = house.champion(monitor)
         manifest, arrays = house.registry.load(name, champion.version, champion.sha256)
-        detector = training.restore(monitor, manifest, arrays)
-        reference = Reference.from_state(detector.encoder, manifest["drift"]) if "drift" in manifest else None
-        rate = training.flag_rate(monitor, manifest["typical_partition"])
         refresh = _refresh(house, champion, partition)
-        checking = Checking.of(house, monitor, partition, champion)
-        tally = Tally(monitor, partition, detector, reference, rate, refresh)
+        checking = _checking(house, monitor, partition, champion)
+        tally = Tally(
+            monitor, partition, *champion_of(monitor, manifest, arrays), refresh, exact=scores_file is not None
+        )
         with scores_writer(scores_file, monitor.primary_key, monitor.columns.sensitive) as write:
-            for batch in checking.batches():
-                scored = tally.add(batch)
-                write(batch.accepted, scored.score, scored.p_value)
+            checking.score(tally, write if scores_file else None)
         counts = checking.counts() | {"flagged": len(tally.anomalies)}
         judged = judge(house, monitor, partition, champion, tally, checking.results(), counts, alerts)
         house.store.replace_partition(run_id, name, partition, champion.version, monitor.config_hash, judged.results)
@@ -81,9 +76,18 @@ def score(
         warnings = (*warnings, *house.send())
     message = (
         f"{counts['read']} records read, {counts['quarantined']} quarantined, "
-        f"{counts['flagged']} flagged of {counts['accepted']} accepted{judged.told}{_refreshed(refresh, rate)}"
+        f"{counts['flagged']} flagged of {counts['accepted']} accepted{judged.told}{_refreshed(refresh, tally.rate)}"
     )
     return Outcome(name, partition, kind, "done", run_id, champion.version, counts, message, warnings, judged.retrain)
+
+
+def _checking(house: House, monitor: Monitor, partition: str, champion: ModelVersion | None) -> Checking:
+    """The partition on its way through validation, by the monitor's engine."""
+    if monitor.engine == "local":
+        return Checking.of(house, monitor, partition, champion)
+    from pipeline.steps.on_spark import SparkChecking
+
+    return SparkChecking.of(house, monitor, partition, champion)
 
 
 def _refresh(house: House, champion: ModelVersion, partition: str) -> Refresh:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
 
-from pipeline.detector.selftest import Sample, SelfTest, self_test
+from pipeline.detector.selftest import Sample, SelfTest, lots, self_test
 from pipeline.drift import Drift, Reference
 from pipeline.incidents import Found, Night, find
 from pipeline.refreshing import Refresh, body_power
@@ -18,6 +19,8 @@ from pipeline.steps.neighbours import neighbours
 from pipeline.validation.words import phrase
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from pipeline.detector import Detector
     from pipeline.incidents import Earlier, Suppressing
     from pipeline.monitor import Monitor
@@ -28,8 +31,40 @@ NORMAL_RECORDS = 10_000
 """So many accepted records are kept to tell segments and neighbours by; of a larger partition they are a sample."""
 
 
+@dataclass(frozen=True)
+class Tallied:
+    """What the records of a stretch of a partition add up to; samples are records with their lots, None of none.
+
+    `flagged` holds the anomalies as they are encoded, float32 (anomalies, slots); `body` int64 (2,), `counts` int64 or
+    None where no drift is told, `scores` float64 (accepted,).
+    """
+
+    accepted: int
+    anomalies: list[Anomaly]
+    flagged: np.ndarray
+    body: np.ndarray
+    counts: np.ndarray | None
+    scores: np.ndarray
+    normal: tuple[pa.Table, np.ndarray] | None
+    tested: tuple[pa.Table, np.ndarray] | None
+
+
+def champion_of(
+    monitor: Monitor, manifest: Mapping[str, Any], arrays: Mapping[str, Any]
+) -> tuple[Detector, Reference | None, float]:
+    """What a bundle holds to tally by. Raises CorruptBundle as `training.restore` does."""
+    from pipeline import training
+
+    detector = training.restore(monitor, manifest, arrays)
+    reference = Reference.from_state(detector.encoder, manifest["drift"]) if "drift" in manifest else None
+    return detector, reference, training.flag_rate(monitor, manifest["typical_partition"])
+
+
 class Tally:
-    """One partition on its way through scoring; memory is bounded but for what is flagged or quarantined."""
+    """One partition on its way through scoring; memory is bounded but for what is flagged or quarantined.
+
+    With `exact` every record is measured in full, for those who want the scores of all.
+    """
 
     def __init__(
         self,
@@ -39,9 +74,10 @@ class Tally:
         reference: Reference | None,
         rate: float,
         refresh: Refresh,
+        exact: bool = False,
     ) -> None:
         self.monitor, self.partition, self.detector = monitor, partition, detector
-        self.rate, self.refresh = rate, refresh
+        self.rate, self.refresh, self.exact = rate, refresh, exact
         self.accepted = 0
         self.quarantined: list[Quarantined] = []
         self.anomalies: list[Anomaly] = []
@@ -53,24 +89,46 @@ class Tally:
         self._kinds = {name: encoder.kind for name, encoder in detector.encoder.columns.items()}
         # The same partition draws the same records and canaries again; another draws others.
         self._seed = crc32(partition.encode())
-        self._normal, self._tested = Sample(self._seed, NORMAL_RECORDS), Sample(self._seed)
+        self._normal, self._tested = Sample(NORMAL_RECORDS), Sample()
 
     def add(self, batch: CheckedBatch) -> ScoredBatch:
         """Score the accepted records of a batch."""
-        scored = score_batch(self.monitor, self.partition, self.detector, batch.accepted, self.rate, self.refresh)
-        self.accepted += batch.accepted.num_rows
-        self.quarantined += batch.quarantined
-        self.anomalies += scored.anomalies
-        self._body += scored.body
-        self._scores.append(scored.score)
-        self._flagged.append(scored.matrix[scored.p_value <= self.rate])
-        if self._reference is not None:
-            counts = self._reference.count(scored.matrix)
-            self._counts = counts if self._counts is None else self._counts + counts
+        scored = score_batch(
+            self.monitor, self.partition, self.detector, batch.accepted, self.rate, self.refresh, self.exact
+        )
+        counts = None if self._reference is None else self._reference.count(scored.matrix)
+        drawn = lots(batch.accepted.select(list(self.monitor.primary_key)), self._seed)
         kept = dict.fromkeys([*self._kinds, self.monitor.partition_by, *self.monitor.primary_key])
-        self._normal.add(batch.accepted.select(list(kept)))
-        self._tested.add(batch.accepted)
+        samples = (batch.accepted.select(list(kept)), drawn), (batch.accepted, drawn)
+        flagged = scored.matrix[scored.p_value <= self.rate]
+        records = batch.accepted.num_rows
+        tallied = Tallied(records, scored.anomalies, flagged, scored.body, counts, scored.score, *samples)
+        self.take(tallied, batch.quarantined)
         return scored
+
+    def take(self, stretch: Tallied, quarantined: Sequence[Quarantined]) -> None:
+        """Add what a stretch of the partition came to."""
+        self.accepted += stretch.accepted
+        self.quarantined += quarantined
+        self.anomalies += stretch.anomalies
+        self._flagged.append(stretch.flagged)
+        self._body += stretch.body
+        self._scores.append(stretch.scores)
+        if stretch.counts is not None:
+            self._counts = stretch.counts if self._counts is None else self._counts + stretch.counts
+        for sample, more in ((self._normal, stretch.normal), (self._tested, stretch.tested)):
+            if more is not None:
+                sample.add(*more)
+
+    def tallied(self) -> Tallied:
+        """What was added so far, but for the quarantined records, for the tally of the whole partition to `take`."""
+        scores = np.concatenate(self._scores) if self._scores else np.zeros(0)
+        flagged = np.concatenate([np.zeros((0, self.detector.encoder.slots), np.float32), *self._flagged])
+        normal, tested = (
+            None if (table := sample.table()) is None else (table, sample.drawn)
+            for sample in (self._normal, self._tested)
+        )
+        return Tallied(self.accepted, self.anomalies, flagged, self._body, self._counts, scores, normal, tested)
 
     def incidents(
         self,

@@ -7,21 +7,24 @@ profile, `duplicate_keys` over its batches, and a `RecordCheck` that parts each 
 
 from __future__ import annotations
 
-from pipeline.validation.census import KeyCensus, duplicate_keys, unique_columns
+from pipeline.validation.census import Columns, KeyCensus, contents, duplicate_keys, unique_columns, values
 from pipeline.validation.learning import first_suite, learn, with_own
 from pipeline.validation.partition import check_partition, check_schema, refuse_if_broken
-from pipeline.validation.records import CheckedBatch, RecordCheck
+from pipeline.validation.records import Checked, CheckedBatch, RecordCheck
 from pipeline.validation.suite import Spec, Suite
 from pipeline.validation.words import in_words, readable
 
 __all__ = [
+    "Checked",
     "CheckedBatch",
+    "Columns",
     "KeyCensus",
     "RecordCheck",
     "Spec",
     "Suite",
     "check_partition",
     "check_schema",
+    "contents",
     "duplicate_keys",
     "first_suite",
     "in_words",
@@ -29,5 +32,6 @@ __all__ = [
     "readable",
     "refuse_if_broken",
     "unique_columns",
+    "values",
     "with_own",
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -58,6 +58,30 @@ def digests(table: pa.Table, columns: Sequence[str]) -> list[bytes | None]:
     return [None if text is None else _digest(text) for text in record_keys(table, columns)]
 
 
+def values(
+    monitor: Monitor, suite: Suite, groups: Sequence[Columns], batch: pa.RecordBatch
+) -> Iterator[tuple[Columns, list[bytes]]]:
+    """For each set of columns the digests of its values in a batch, in order, without those that are null."""
+    table = conform(pa.Table.from_batches([batch]), suite.schema, monitor.timezone).table
+    for group in groups:
+        yield group, [digest for digest in digests(table, group) if digest is not None]
+
+
+def contents(
+    monitor: Monitor, suite: Suite, repeated: Mapping[Columns, Collection[bytes]], batch: pa.RecordBatch
+) -> Iterator[tuple[Columns, bytes, bytes]]:
+    """For each record of a batch with a repeated value: the columns, the digest of the value, that of the record."""
+    records = pa.Table.from_batches([batch])
+    table = conform(records, suite.schema, monitor.timezone).table
+    for group, wanted in repeated.items():
+        hits = [
+            (row, value) for row, value in enumerate(digests(table, group)) if value is not None and value in wanted
+        ]
+        rows = records.take([row for row, _ in hits]).to_pylist() if hits else []
+        for (_, value), record in zip(hits, rows, strict=True):
+            yield group, value, _digest(json.dumps(record_json(record)))
+
+
 @dataclass
 class _Contents:
     """The digest of the first record seen with each repeated value, and the values seen with another one since."""
@@ -73,10 +97,8 @@ class _Contents:
 def _repeated(monitor: Monitor, suite: Suite, groups: Sequence[Columns], read: Read) -> dict[Columns, frozenset[bytes]]:
     seen: dict[Columns, list[npt.NDArray[np.uint64]]] = {group: [] for group in groups}
     for batch in read(sorted({name for group in groups for name in group})):
-        table = conform(pa.Table.from_batches([batch]), suite.schema, monitor.timezone).table
-        for group in groups:
-            present = b"".join(digest for digest in digests(table, group) if digest is not None)
-            seen[group].append(np.frombuffer(present, np.uint64).reshape(-1, 2))
+        for group, present in values(monitor, suite, groups, batch):
+            seen[group].append(np.frombuffer(b"".join(present), np.uint64).reshape(-1, 2))
     return {group: _more_than_once(np.concatenate(parts)) if parts else frozenset() for group, parts in seen.items()}
 
 
@@ -90,16 +112,11 @@ def _more_than_once(values: npt.NDArray[np.uint64]) -> frozenset[bytes]:
 def _conflicting(
     monitor: Monitor, suite: Suite, repeated: dict[Columns, frozenset[bytes]], read: Read
 ) -> dict[Columns, frozenset[bytes]]:
-    contents = {group: _Contents() for group in repeated}
+    found = {group: _Contents() for group in repeated}
     for batch in read(None):
-        records = pa.Table.from_batches([batch])
-        table = conform(records, suite.schema, monitor.timezone).table
-        for group, values in repeated.items():
-            hits = [(row, value) for row, value in enumerate(digests(table, group)) if value in values]
-            rows = records.take([row for row, _ in hits]).to_pylist() if hits else []
-            for (_, value), record in zip(hits, rows, strict=True):
-                contents[group].add(value, _digest(json.dumps(record_json(record))))
-    return {group: frozenset(found.conflicting) for group, found in contents.items()}
+        for group, value, content in contents(monitor, suite, repeated, batch):
+            found[group].add(value, content)
+    return {group: frozenset(each.conflicting) for group, each in found.items()}
 
 
 def _digest(text: str) -> bytes:

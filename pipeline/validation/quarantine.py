@@ -55,5 +55,19 @@ def value_texts(monitor: Monitor, records: pa.Table, columns: Sequence[str], row
     return [json.dumps(cell, ensure_ascii=False) for cell in cells]
 
 
+def first_of_each(records: pa.Table, columns: Sequence[str], rows: Sequence[int]) -> Sequence[int]:
+    """Of some records those whose value of some columns does not come before; all where values cannot be compared."""
+    names = [str(at) for at in range(len(columns))]
+    values = records.select(list(columns)).take(list(rows)).rename_columns(names)
+    try:
+        first = (
+            values.append_column("row", pa.array(rows)).group_by(names, use_threads=False).aggregate([("row", "min")])
+        )
+    except pa.ArrowNotImplementedError:
+        return rows
+    found: list[int] = first["row_min"].to_pylist()
+    return sorted(found)
+
+
 def _bodies(monitor: Monitor, records: pa.Table) -> list[dict[str, object]]:
     return [record_json(record, monitor.columns.sensitive) for record in records.to_pylist()]

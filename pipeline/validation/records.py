@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,7 @@ from pipeline.validation.catalogue import needs_records
 from pipeline.validation.census import Columns, KeyCensus, digests
 from pipeline.validation.conform import Conformed, conform
 from pipeline.validation.frames import frame_for
-from pipeline.validation.quarantine import Break, quarantine, value_texts
+from pipeline.validation.quarantine import Break, first_of_each, quarantine, value_texts
 from pipeline.validation.suite import LENGTHS, OF_TYPE, UNIQUE, UNIQUE_TOGETHER, Spec, Suite, columns_of
 from pipeline.validation.whole import WholePartition
 
@@ -31,6 +32,17 @@ class CheckedBatch:
     quarantined: list[Quarantined]
 
 
+@dataclass(frozen=True)
+class Checked:
+    """What a stretch of a partition's records told: of each expectation [checked, unexpected, examples].
+
+    `kept` holds the columns of the accepted records that expectations on the whole partition read, None of none.
+    """
+
+    counts: list[list[Any]]
+    kept: pa.Table | None
+
+
 @dataclass
 class _Tally:
     """How one expectation fared over the batches so far, with the first few values that broke it."""
@@ -39,6 +51,11 @@ class _Tally:
     checked: int = 0
     unexpected: int = 0
     examples: list[str | None] = field(default_factory=list)
+
+    def add(self, checked: int, unexpected: int, examples: Sequence[str | None]) -> None:
+        self.checked += checked
+        self.unexpected += unexpected
+        self.examples = list(dict.fromkeys([*self.examples, *examples]))[:_EXAMPLES]
 
     def result(self) -> ExpectationResult:
         names = columns_of(self.spec["kwargs"])
@@ -95,14 +112,30 @@ class RecordCheck:
 
         ConfigurationError naming an expectation that could not be computed.
         """
-        return [tally.result() for tally in [*self._types, self._key, *self._tallies]] + self._whole.results()
+        return [tally.result() for tally in self._all()] + self._whole.results()
+
+    def checked(self) -> Checked:
+        """What the records checked so far told, for the check of another stretch of the partition to `take`."""
+        return Checked([[each.checked, each.unexpected, each.examples] for each in self._all()], self._whole.kept())
+
+    def take(self, stretch: Checked) -> None:
+        """As if this had checked, after its own, the records of a stretch that another RecordCheck has."""
+        for tally, (checked, unexpected, examples) in zip(self._all(), stretch.counts, strict=True):
+            tally.add(checked, unexpected, examples)
+        if stretch.kept is not None:
+            self._whole.keep(stretch.kept)
+
+    def _all(self) -> list[_Tally]:
+        return [*self._types, self._key, *self._tallies]
 
     def _count(self, tally: _Tally, checked: int, rows: Sequence[int], records: pa.Table) -> None:
-        tally.checked += checked
-        tally.unexpected += len(rows)
-        if len(tally.examples) < _EXAMPLES:
-            texts = value_texts(self._monitor, records, columns_of(tally.spec["kwargs"]), rows[: _EXAMPLES * 4])
-            tally.examples = list(dict.fromkeys([*tally.examples, *texts]))[:_EXAMPLES]
+        texts: list[str | None] = []
+        if rows and len(tally.examples) < _EXAMPLES:
+            columns = columns_of(tally.spec["kwargs"])
+            # Whatever the batches are, the first few different values are told.
+            distinct = first_of_each(records, columns, rows)
+            texts = value_texts(self._monitor, records, columns, distinct[: _EXAMPLES * 4])
+        tally.add(checked, len(rows), texts)
 
     def _judge_types(self, conformed: Conformed) -> Iterator[tuple[_Tally, int, list[int]]]:
         for tally in self._types:

@@ -28,10 +28,14 @@ class WholePartition:
             columns = [accepted.column(name) if name in needed else blank for name in accepted.column_names]
             self._kept.append(pa.table(columns, names=accepted.column_names))
 
+    def kept(self) -> pa.Table | None:
+        """All that was kept; None where there is nothing."""
+        return pa.concat_tables(self._kept, promote_options="permissive") if self._kept else None
+
     def results(self) -> list[ExpectationResult]:
         """One result for each expectation; with no accepted record none of them holds."""
-        table = pa.concat_tables(self._kept, promote_options="permissive") if self._kept else pa.table({})
-        if table.num_rows == 0:
+        table = self.kept()
+        if table is None or table.num_rows == 0:
             return [self._result(spec, success=False, checked=0, observed=None) for spec in self._specs]
         # Expectations on the table's columns see them all.
         frame = frame_for(table, self._specs).reindex(columns=table.column_names)

@@ -93,6 +93,7 @@ def test_the_config_hash_is_that_of_the_meaning(tmp_path: Path) -> None:
     ]
     assert kinds[0].config_hash == kinds[1].config_hash
     assert load(write(tmp_path, f"{WHOLE}owner: others\n")).config_hash != first
+    assert load(write(tmp_path, f"{WHOLE}engine: spark\n")).config_hash == first
     assert load(write(tmp_path, WHOLE, "other")).config_hash != first
 
 

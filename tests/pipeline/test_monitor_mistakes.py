@@ -24,7 +24,7 @@ def test_an_unknown_key_is_told_with_its_line_and_the_nearest_key(tmp_path: Path
     ("addition", "problem"),
     [
         ("Owner: me", "unknown key 'Owner'; did you mean 'owner'?"),
-        ("zzz: 1", "unknown key 'zzz'; known: alerts, columns, description, expectations, owner"),
+        ("zzz: 1", "unknown key 'zzz'; known: alerts, columns, description, engine, expectations"),
         ("name: flights", "unknown key 'name'; the file's own name says it"),
         ("schema_policy: {}", "unknown key 'schema_policy'; did you mean 'schema'?"),
         ("exclude: [x]", "unknown key 'exclude'; it belongs under 'columns'"),
@@ -73,6 +73,7 @@ def test_an_unknown_key_is_told_with_its_line_and_the_nearest_key(tmp_path: Path
             "threshold holds both false_alarm_rate and alert_budget",
         ),
         ("schema: {missing_column: warn}", "'schema.missing_column' cannot be 'warn'; known: refuse"),
+        ("engine: sparc", "'engine' cannot be 'sparc'; did you mean 'spark'"),
         ("alerts: {to: [Ops Team]}", "an endpoint is a name such as ops"),
         ("expectations: {expect_x: {}}", "'expectations' must be a list"),
         ("expectations: [expect_x]", "an expectation is written {expect_...: {column: ...}, severity: error}"),
@@ -173,6 +174,14 @@ def test_a_flood_of_problems_is_cut(tmp_path: Path) -> None:
 def test_a_file_that_is_no_monitor_at_all(tmp_path: Path, text: str | bytes, problem: str) -> None:
     (line,) = problems(tmp_path, text)
     assert line.startswith(f"flights.yaml {problem}")
+
+
+def test_spark_reads_no_table(tmp_path: Path) -> None:
+    text = f"{WHOLE.replace('files: data/*.parquet', 'connection: duckdb://a.db')}engine: spark\n"
+    (line,) = problems(tmp_path, text.replace("a.db", "a.db\n  table: t"))
+    assert line == (
+        "flights.yaml line 6: engine spark reads Parquet files, not a table; write source.files, or engine: local"
+    )
 
 
 def test_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,7 +158,7 @@ def test_p01_an_empty_batch_has_no_scores(detector: Detector) -> None:
 def test_p08_a_score_that_cannot_be_compared_is_refused_with_its_key(
     detector: Detector, monkeypatch: pytest.MonkeyPatch, value: float
 ) -> None:
-    def broken(table: pa.Table, rate: float) -> Scores:
+    def broken(table: pa.Table, rate: float | None) -> Scores:
         score = np.zeros(len(table))
         score[1] = value
         return Scores(score, score, np.zeros((len(table), 2)), np.zeros((len(table), 2, 3), bool), score[:, None])

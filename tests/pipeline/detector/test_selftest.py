@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 from pipeline.calibration import Conformal
 from pipeline.detector import Detector
-from pipeline.detector.selftest import CANARIES, FEWEST_RECORDS, Sample, SelfTest, blind, self_test
+from pipeline.detector.selftest import CANARIES, FEWEST_RECORDS, Sample, SelfTest, blind, lots, self_test
 from pipeline.refreshing import Refresh
 
 RATE = 0.02
@@ -99,27 +101,63 @@ def test_as_many_as_before_is_never_blind_and_nothing_fails(a: int, b: int, of: 
     assert blind(SelfTest(), then) is None and blind(tonight, SelfTest()) is None
 
 
-@given(st.lists(st.integers(0, 40), max_size=6), st.integers(1, 50))
-def test_a_sample_holds_records_of_all_batches_and_no_more_than_asked(sizes: list[int], most: int) -> None:
-    sample = Sample(seed=1, most=most)
-    ends = np.cumsum([0, *sizes])
-    for start, end in pairwise(ends):
-        sample.add(pa.table({"id": np.arange(start, end)}))
+def drawn_of(ids: np.ndarray, ends: list[int], seed: int, most: int) -> list[int]:
+    """The records drawn where the batches end at those."""
+    sample = Sample(most)
+    for start, end in pairwise([0, *ends, len(ids)]):
+        table = pa.table({"id": ids[start:end]})
+        sample.add(table, lots(table, seed))
     drawn = sample.table()
-    if drawn is None:
-        assert sizes == []
-        return
-    ids = drawn["id"].to_pylist()
-    assert len(ids) == len(set(ids)) == min(most, sum(sizes)) and set(ids) <= set(range(sum(sizes)))
+    assert drawn is not None
+    found: list[int] = drawn["id"].to_pylist()
+    return found
+
+
+@given(st.lists(st.integers(0, 40), max_size=6), st.integers(1, 50))
+def test_a_sample_holds_no_more_than_asked_and_nothing_twice(ends: list[int], most: int) -> None:
+    drawn = drawn_of(np.arange(40), sorted(ends), 1, most)
+    assert len(drawn) == len(set(drawn)) == min(most, 40)
+    assert Sample(most).table() is None
+
+
+@given(st.lists(st.integers(0, 40), max_size=6), st.permutations(range(40)))
+def test_p15_a_sample_is_the_same_whatever_the_batches_and_the_order(ends: list[int], order: list[int]) -> None:
+    assert drawn_of(np.array(order), sorted(ends), 1, 10) == drawn_of(np.arange(40), [], 1, 10)
+
+
+@given(st.integers(1, 39))
+def test_samples_of_parts_make_the_sample_of_the_whole(cut: int) -> None:
+    whole, parts = Sample(10), Sample(10)
+    table = pa.table({"id": np.arange(40)})
+    whole.add(table, lots(table, 3))
+    for part in (table.slice(cut), table.slice(0, cut)):
+        sample = Sample(10)
+        sample.add(part, lots(part, 3))
+        kept = sample.table()
+        assert kept is not None
+        parts.add(kept, sample.drawn)
+    assert parts.table() == whole.table()
 
 
 def test_a_sample_draws_each_record_alike() -> None:
     drawn = np.zeros(40)
     for seed in range(400):
-        sample = Sample(seed, most=10)
-        for start in (0, 5, 30):
-            sample.add(pa.table({"id": np.arange(start, {0: 5, 5: 30, 30: 40}[start])}))
-        found = sample.table()
-        assert found is not None
-        drawn[found["id"].to_numpy()] += 1
+        drawn[drawn_of(np.arange(40), [5, 30], seed, 10)] += 1
     assert drawn.sum() == 4_000 and drawn.min() > 60 and drawn.max() < 145
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"key": pa.array([f"o{each}" for each in range(2_000)])},
+        {"key": pa.array([dt.date(2013, 1, 1) + dt.timedelta(days=each) for each in range(2_000)])},
+        {"key": pa.array([Decimal(each) / 4 for each in range(2_000)])},
+        {"shop": pa.array(["A", "B"] * 1_000), "key": pa.array(np.arange(2_000, dtype=np.uint32) // 2)},
+    ],
+)
+def test_lots_of_keys_of_any_type_are_spread_evenly(keys: dict[str, pa.Array]) -> None:
+    drawn = lots(pa.table(keys), seed=2**32 - 1)
+    assert drawn.dtype == np.uint64 and len(np.unique(drawn)) == 2_000
+    counts = np.bincount((drawn >> np.uint64(60)).astype(int), minlength=16)
+    assert counts.min() > 80 and counts.max() < 175
+    assert abs(np.corrcoef(drawn[1:] / 2.0**64, drawn[:-1] / 2.0**64)[0, 1]) < 0.1

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -8,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.monitor import Monitor
+from pipeline.steps.on_spark import Job, census_text, contents, values
 from pipeline.validation import KeyCensus, Suite, duplicate_keys, first_suite, unique_columns
 from pipeline.validation.census import digests
 
@@ -102,3 +105,30 @@ def test_what_the_monitor_expects_to_be_unique_is_counted_too(monitor: MakeMonit
 def test_an_empty_partition_has_no_duplicates(monitor: MakeMonitor) -> None:
     table = pa.table({"id": pa.array([], pa.int64())})
     assert duplicate_keys(monitor(), suite_of(monitor(), table), lambda columns: []).repeated == {("id",): frozenset()}
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 2)), max_size=30), st.integers(1, 9))
+def test_what_workers_count_of_a_partition_is_its_census(rows: list[tuple[int, int]], size: int) -> None:
+    watched = Monitor.model_validate(
+        {"name": "m", "source": {"files": "x"}, "partition_by": "day", "primary_key": ["id"]}
+    )
+    table = pa.table(
+        {"id": pa.array([id for id, _ in rows], pa.int64()), "x": pa.array([x for _, x in rows], pa.int8())}
+    )
+    suite = suite_of(watched, table)
+    job = Job(
+        watched.model_dump_json(by_alias=True), "2013-02-03", suite.to_json(), table.schema.serialize().to_pybytes()
+    )
+    seen = Counter(_rows(values(job, [("id",)], iter(table.to_batches(size)))))
+    repeated = {("id",): frozenset(value for (_, value), times in seen.items() if times > 1)}
+    job = replace(job, census=census_text(KeyCensus(repeated, repeated)))
+    different = Counter(
+        (of, value) for of, value, _ in set(_rows(contents(job, [("id",)], iter(table.to_batches(size)))))
+    )
+    conflicting = {("id",): frozenset(value for (_, value), times in different.items() if times > 1)}
+    assert KeyCensus(repeated, conflicting) == counted(watched, Reader(table))
+    assert replace(job, census=census_text(KeyCensus(repeated, conflicting))).opened()[2].conflicting == conflicting
+
+
+def _rows(batches: Iterable[pa.RecordBatch]) -> list[tuple[Any, ...]]:
+    return [tuple(row.values()) for batch in batches for row in batch.to_pylist()]

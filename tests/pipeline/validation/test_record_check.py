@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -311,3 +312,36 @@ def test_the_batch_is_not_changed(monitor: MakeMonitor, run: Run) -> None:
     before = table.to_pydict()
     run(monitor(), first_suite(monitor(), table.schema), table)
     assert table.to_pydict() == before
+
+
+OWN = [{"expect_column_sum_to_be_between": {"column": "a", "max_value": 10}, "severity": "warning"}]
+
+
+@given(st.lists(st.integers(0, 30), max_size=60), st.integers(0, 60), st.integers(1, 20), st.integers(1, 20))
+def test_p15_checks_of_stretches_add_up_to_one_of_the_whole(cells: list[int], cut: int, one: int, other: int) -> None:
+    watched = Monitor.model_validate(
+        {"name": "m", "source": {"files": "x"}, "partition_by": "day", "primary_key": ["id"], "expectations": OWN}
+    )
+    table = pa.table({"id": list(range(len(cells))), "a": pa.array(cells, pa.int64()), "b": [n % 3 for n in cells]})
+    specs = between("a", 0, 20), between("a", 5, 10, "warning"), between("b", 0, 0, "warning")
+    suite = suite_of(watched, table, *specs)
+    suite = replace(suite, partition=first_suite(watched, table.schema).partition)
+
+    def checked(part: pa.Table, first: int, rows: int) -> RecordCheck:
+        check = RecordCheck(watched, "2013-02-03", suite, KeyCensus({("id",): frozenset()}, {("id",): frozenset()}))
+        for batch in part.to_batches(rows):
+            check.check(batch, first)
+        return check
+
+    added = checked(table.slice(0, 0), 0, one)
+    added.take(checked(table.slice(0, cut), 0, one).checked())
+    added.take(checked(table.slice(cut), cut, other).checked())
+    assert added.results() == checked(table, 0, 7).results()
+
+
+def test_the_examples_are_the_first_different_values_whatever_the_batches(monitor: MakeMonitor, run: Run) -> None:
+    cells = [50] * 60 + [51, 50, 52, None, 53, 54, 55]
+    table = pa.table({"id": list(range(len(cells))), "a": pa.array(cells, pa.int64())})
+    suite = suite_of(monitor(), table, between("a", 0, 9, "warning"))
+    for rows in (1, 30, 100):
+        assert run(monitor(), suite, table, rows=rows).result(BETWEEN, "a").observed == ["50", "51", "52", "53", "54"]
