@@ -67,18 +67,18 @@ class Network:
         self.loss: float | None = None
         self.curve: Curve = {"steps": [], "training": [], "validation": []}
         self.model = model
-        self._partitions = hiding(spec) if partitions is None else partitions
+        self.partitions = hiding(spec) if partitions is None else partitions
 
     @cached_property
     def _errors(self) -> Compiled:
-        return _compiled(Passes(self.model, self.spec, self._partitions), self.spec.slots)
+        return _compiled(Passes(self.model, self.spec, self.partitions), self.spec.slots)
 
     @cached_property
     def _losses(self) -> Compiled:
         def losses(spec: Spec, record: Any, output: Any) -> Any:
             return cell_losses(spec, targets(spec, record), output)
 
-        return _compiled(Passes(self.model, self.spec, self._partitions, losses), self.spec.slots)
+        return _compiled(Passes(self.model, self.spec, self.partitions, losses), self.spec.slots)
 
     @cached_property
     def _reconstruction(self) -> Compiled:
@@ -196,7 +196,7 @@ class Network:
         return found
 
     def _parts(self, count: int) -> list[slice]:
-        passes = max((max(groups) + 1 for groups in self._partitions), default=1)
+        passes = max((max(groups) + 1 for groups in self.partitions), default=1)
         step = max(1, ROWS // passes)
         return [slice(start, start + step) for start in range(0, count, step)]
 

@@ -9,7 +9,9 @@ import datetime as dt
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -87,10 +89,29 @@ def validate(
 @cache
 def _load() -> None:
     os.environ["GX_ANALYTICS_ENABLED"] = "False"
-    import great_expectations  # noqa: F401
+    with _without_spark():
+        import great_expectations  # noqa: F401
 
     # Its warnings repeat values of the data; what they tell is raised as an error of ours.
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
+
+
+@contextmanager
+def _without_spark() -> Iterator[None]:
+    """Great Expectations loads Spark wherever it is installed; Spark's client ends a process whose main module is none.
+
+    Frames are all that is validated here, so that it may think there is no Spark.
+    """
+    hidden = {name: sys.modules.get(name) for name in ("pyspark", "pyspark.sql.connect")}
+    sys.modules.update(dict.fromkeys(hidden, None))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name, module in hidden.items():
+            if module is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module
 
 
 @cache

@@ -54,7 +54,7 @@ def test_p33_an_error_names_a_record_by_its_digest(tmp_path: Path) -> None:
     (tmp_path / "t.yaml").write_text(
         "source: {files: t.csv}\npartition_by: day\nprimary_key: [who]\ncolumns: {sensitive: [who]}\n"
     )
-    broken: Any = SimpleNamespace(score=lambda table: SimpleNamespace(score=np.array([np.nan])))
+    broken: Any = SimpleNamespace(score=lambda table, rate: SimpleNamespace(score=np.array([np.nan])))
     with pytest.raises(RefusedData) as told:
         score_batch(load(tmp_path / "t.yaml"), "2024-03-01", broken, pa.table({"who": ["zq-marker"]}), 0.1)
     assert str(hidden_text("zq-marker")) in str(told.value) and "zq-marker" not in str(told.value)

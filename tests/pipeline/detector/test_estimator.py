@@ -22,8 +22,8 @@ from pipeline.detector.estimator import RecordDetector
 EXPECTED_FAILURES = {
     "check_n_features_in_after_fitting": "fits on 15 records; below 20 there is nothing to learn and fit says so",
     "check_classifier_data_not_an_array": "fits on 12 records; below 20 there is nothing to learn and fit says so",
-    "check_methods_subset_invariance": "networks compute in 32 bits: alone and among others a score differs by 1e-6",
-    "check_estimators_pickle": "networks compute in 32 bits: restored, a score differs by 1e-6",
+    "check_methods_subset_invariance": "networks compute in 32 bits: alone and among others a score may differ by 1e-6",
+    "check_estimators_pickle": "networks compute in 32 bits: restored, a score may differ by 1e-6",
 }
 
 
@@ -49,7 +49,7 @@ def on_array() -> Iterator[RecordDetector]:
 
 @pytest.mark.slow
 @parametrize_with_checks(
-    [RecordDetector(false_alarm_rate=0.1)], expected_failed_checks=lambda _: EXPECTED_FAILURES, xfail_strict=True
+    [RecordDetector(false_alarm_rate=0.1)], expected_failed_checks=lambda _: EXPECTED_FAILURES, xfail_strict=False
 )
 def test_scikit_learn_s_battery(estimator: RecordDetector, check: Any) -> None:
     check(estimator)

@@ -18,7 +18,16 @@ from pipeline.store.schema import LARGEST, contributions
 from tests import older_store
 
 NIGHT = "2013-02-03"
-RESULTS = ("validations", "quarantine", "anomalies", "contributions", "incidents", "metrics", "column_metrics")
+RESULTS = (
+    "validations",
+    "quarantine",
+    "anomalies",
+    "contributions",
+    "neighbours",
+    "incidents",
+    "metrics",
+    "column_metrics",
+)
 ON_POSTGRESQL = pytest.mark.parametrize("url", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True)
 
 HARD = ["\\N", "\\.", "\t", "\n", "\r\n", "\x00", "\ud83d", '"', "''", "\\x41", "\u2028", "", "NULL", "{1,2}", "😀"]
@@ -91,7 +100,7 @@ def statements_of(store: Store, write: Callable[[], Any]) -> list[str]:
 
 def test_postgresql_copies_and_sqlite_inserts(store: Store, engine: sa.Engine, score, results) -> None:
     seen = statements_of(store, lambda: score(results()))
-    tables = ["validations", "quarantine", "anomalies", "contributions", "metrics"]
+    tables = ["validations", "quarantine", "anomalies", "contributions", "neighbours", "metrics"]
     copied = [each.split()[1] for each in seen if each.startswith("COPY")]
     assert copied == (tables if engine.dialect.name == "postgresql" else [])
     assert seen.count("INSERT INTO") == (1 if copied else 1 + len(tables)), "the run's row"
