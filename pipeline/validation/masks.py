@@ -72,11 +72,11 @@ def _as_bounded(column: pa.ChunkedArray, bounds: list[Any]) -> pa.ChunkedArray |
         return None
     if not (pt.is_integer(kind) or pt.is_floating(kind) or pt.is_decimal(kind)):
         return None
+    # Great Expectations keeps bounds as floating-point numbers, and compares as such what it holds in 64 bits.
     column = comparable(column)
-    if pt.is_floating(column.type) or (pt.is_integer(column.type) and types == {int}):
-        return column
-    # Over a frame whole numbers without nulls are compared as floating-point ones with a bound that is one.
-    return column.cast(pa.float64(), safe=False) if column.type == pa.int64() and not column.null_count else None
+    if column.type == pa.int64() and not column.null_count:
+        column = column.cast(pa.float64(), safe=False)
+    return column if pt.is_floating(column.type) else None
 
 
 def _scalar(bound: Any, kind: pa.DataType) -> pa.Scalar:

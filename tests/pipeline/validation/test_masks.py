@@ -104,7 +104,7 @@ def test_over_arrow_the_same_records_break_as_over_a_frame(
     ("kind", "values", "low", "high", "broken"),
     [
         (pa.float64(), [1.0, None, math.inf, 9.5], 0, 9.5, [2]),
-        (pa.int64(), [1, 2**53 + 1, -1], 0, 2**53, [1, 2]),
+        (pa.int64(), [1, 2**53 + 2, -1], 0, 2**53, [1, 2]),
         (pa.int32(), [1, None, 12], 0.5, 11.5, [2]),
         (pa.decimal128(9, 2), [Decimal("1.10"), Decimal("1.11")], None, 1.1, [1]),
         (pa.date32(), [dt.date(2013, 1, 1), dt.date(1900, 1, 1)], "2000-01-01", None, [1]),
