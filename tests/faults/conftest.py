@@ -17,7 +17,7 @@ from faulty import Broken, Fault
 from night_house import NightHouse
 
 LOADED = (
-    "tensorflow keras great_expectations pandas ibis.backends.duckdb alembic.command psycopg sklearn.linear_model "
+    "tensorflow keras tests.faults.preloaded pandas ibis.backends.duckdb alembic.command psycopg sklearn.linear_model "
     "pipeline.cli pipeline.steps pipeline.reports pipeline.training pipeline.scoring pipeline.validation "
     "pipeline.source pipeline.store pipeline.registry"
 )
