@@ -11,9 +11,9 @@ from pathlib import Path
 
 @dataclass
 class PauseAt:
-    """Stops the process as SIGSTOP does, at its `times`-th write that begins with `label`."""
+    """Stops the process as SIGSTOP does, at its `times`-th write that begins with `label`, or with one of several."""
 
-    label: str
+    label: str | tuple[str, ...]
     times: int = 1
 
     def __call__(self, label: str, connection: object) -> None:

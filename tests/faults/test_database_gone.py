@@ -80,7 +80,7 @@ def test_p27_a_database_that_goes_and_comes_back(alone: NightHouse, server: Post
     assert after.results["2013-02-03"] != before.results["2013-02-03"]
 
     alone.write_table(nights())
-    within = tablewatch.start(alone, "score", "nights", *NIGHT, fault=PauseAt("after INSERT INTO anomalies"))
+    within = tablewatch.start(alone, "score", "nights", *NIGHT, fault=PauseAt("after COPY anomalies"))
     wait_until_paused(within.process.pid)
     server.crash()
     os.kill(within.process.pid, signal.SIGCONT)

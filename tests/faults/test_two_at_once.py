@@ -14,6 +14,7 @@ pytestmark = pytest.mark.fault
 
 NIGHT = ("--partition", "2013-02-03")
 RESULTS, CHAMPION = "before DELETE FROM anomalies", "before UPDATE model_versions"
+WRITTEN = ("after INSERT INTO quarantine", "after COPY quarantine")
 OVERTAKEN = "which began after this one, has replaced the results; they stay; try again\n"
 
 
@@ -35,7 +36,7 @@ def test_p26_a_run_that_was_taken_for_dead_is_fenced_off(house: NightHouse, tabl
 def test_p26_a_run_paused_in_its_transaction_is_waited_for_a_bounded_time(house: NightHouse, tablewatch) -> None:
     house.write_table(nights(seed=2))
     before = house.state()
-    paused = tablewatch.start(house, "score", "nights", *NIGHT, fault=PauseAt("after INSERT INTO quarantine"))
+    paused = tablewatch.start(house, "score", "nights", *NIGHT, fault=PauseAt(WRITTEN))
     wait_until_paused(paused.process.pid)
     code, said = tablewatch(house, "score", "nights", *NIGHT, LOCK_SECONDS=1)
     assert (code, said.endswith("; try again\n"), "lock" in said) == (1, True, True), said
