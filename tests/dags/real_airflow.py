@@ -27,7 +27,7 @@ from psycopg import sql
 from demo import airflow_home, ui
 from pipeline.store import Run, Store
 
-PATIENCE = 150
+PATIENCE = 300
 ROWS = 120
 MONITOR = """\
 source: {{files: {data}}}
@@ -135,6 +135,11 @@ class RealAirflow:
 
     def get(self, path: str) -> Any:
         return self._ask("GET", path)
+
+    def next_run(self, dag: str) -> dt.datetime | None:
+        """When the DAG's schedule comes next, as far as Airflow knows of it."""
+        told = self._ask("GET", f"/api/v2/dags/{dag}", missing={}).get("next_dagrun_run_after")
+        return dt.datetime.fromisoformat(told) if told else None
 
     def trigger(self, dag: str, **conf: Any) -> str:
         """A run of the DAG by hand, for a partition where there is one; its id."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import os
 import shutil
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from real_airflow import SHORT, RealAirflow
+from real_airflow import SHORT, RealAirflow, until
 from test_telemetry import Daemon
 
 from tests.endpoint_servers import Webhook
@@ -50,10 +51,8 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook, daemon: 
 
 @pytest.fixture(scope="module")
 def tick(airflow: RealAirflow) -> dt.datetime:
-    """The minute, a little ahead, at which the schedules of both monitors come."""
-    ahead = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=100)).replace(second=0, microsecond=0)
-    for name in MONITORS:
-        airflow.watch(name, f"{ahead.minute} {ahead.hour} * * *")
+    """The minute, a little ahead, at which the schedules of both monitors come; Airflow knows of it in time."""
+    ahead = until(lambda: scheduled(airflow))
     old = airflow.store
     old.clock = lambda: ahead - dt.timedelta(days=7)
     old.finish_run(old.start_run("north", None, "train", "0" * 12), "done")
@@ -68,6 +67,19 @@ def night(tick: dt.datetime) -> str:
 
 def moment(text: str) -> dt.datetime:
     return dt.datetime.fromisoformat(text)
+
+
+def scheduled(airflow: RealAirflow) -> dt.datetime | None:
+    """A tick of both monitors that Airflow heard of before it came; None where the machine was too busy for that."""
+    ahead = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=100)).replace(second=0, microsecond=0)
+    for name in MONITORS:
+        airflow.watch(name, f"{ahead.minute} {ahead.hour} * * *")
+    while dt.datetime.now(dt.UTC) < ahead:
+        next_runs = [airflow.next_run(f"validate_{name}") for name in MONITORS]
+        if next_runs == [ahead] * len(MONITORS):
+            return ahead
+        time.sleep(1)
+    return None
 
 
 def test_a_refused_partition_is_red_with_its_reason(airflow: RealAirflow, tick: dt.datetime) -> None:

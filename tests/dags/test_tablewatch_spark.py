@@ -17,6 +17,7 @@ from fake_steps import FakeOutcome, FakeSteps
 from flights_monitor import MONITOR
 
 from pipeline.errors import ConfigurationError, FailedMachinery, RefusedData
+from tests import spark_jvm
 
 ON_SPARK = f"{MONITOR}engine: spark\n"
 
@@ -93,6 +94,7 @@ def connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from pyspark.sql import SparkSession
 
     assert SparkSession.getActiveSession() is None, "the session outlives the task"
+    spark_jvm.end()
 
 
 @pytest.mark.slow

@@ -16,6 +16,8 @@ sys.path += [str(Path(__file__).parent)]
 from spark_cluster import HOST, Cluster
 from two_houses import TwoHouses
 
+from tests import spark_jvm
+
 SUBMIT = "--conf spark.executor.memory=640m --conf spark.driver.memory=640m pyspark-shell"
 
 
@@ -30,7 +32,7 @@ def java() -> None:
         pytest.skip(f"needs {', '.join(lacking)}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A master with two workers, which this process's sessions are on."""
     started = Cluster(tmp_path_factory.mktemp("cluster"))
@@ -42,15 +44,12 @@ def cluster(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
             patch.setenv("PYSPARK_SUBMIT_ARGS", SUBMIT)
             patch.setenv("TABLEWATCH_SPARK_MASTER", started.url)
             yield started
-            from pyspark.sql import SparkSession
-
-            if session := SparkSession.getActiveSession():
-                session.stop()
+            spark_jvm.end()
     finally:
         started.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def houses(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> TwoHouses:
     """Scored by neither yet."""
     from pipeline.detector import network

@@ -31,27 +31,34 @@ def many_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def local(houses: TwoHouses) -> Found:
-    """What the last night comes to locally; its scores are beside the home."""
-    steps.score("orders", LAST, settings=houses.local, scores_file=houses.folder / "local.parquet", alerts=False)
+    """What the last night comes to locally."""
+    steps.score("orders", LAST, settings=houses.local, alerts=False)
     return found(houses.local)
 
 
-def test_p24_results_and_scores_are_those_of_a_local_run_and_twice_is_once(houses: TwoHouses, local: Found) -> None:
-    scores = houses.folder / "spark.parquet"
-    outcome = steps.score("orders", LAST, settings=houses.spark, scores_file=scores, alerts=False)
+def test_p24_results_are_those_of_a_local_run_and_twice_is_once(houses: TwoHouses, local: Found) -> None:
+    outcome = steps.score("orders", LAST, settings=houses.spark, alerts=False)
     counts = outcome.counts
     assert counts["read"] == counts["accepted"] + counts["quarantined"] == LAST_RECORDS + 4
     # More than incidents keep of normal records, so that these are a sample.
     assert counts["accepted"] > NORMAL_RECORDS and counts["quarantined"] > 40 and counts["flagged"] > 15
     assert_same(found(houses.spark), local)
-    assert last_run(houses.spark) == last_run(houses.local)
-    here, there = (pq.read_table(houses.folder / f"{engine}.parquet") for engine in ("local", "spark"))
-    assert there.drop_columns(["score", "p_value"]) == here.drop_columns(["score", "p_value"])
-    for name in ("score", "p_value"):
-        np.testing.assert_allclose(there[name].to_numpy(), here[name].to_numpy(), rtol=1e-4)
     again = steps.score("orders", LAST, settings=houses.spark, alerts=False)
     assert again.counts == counts and "since the run before" not in again.message
     assert_same(found(houses.spark), local)
+    assert last_run(houses.spark) == last_run(houses.local)
+
+
+def test_p24_the_scores_of_all_records_are_those_of_a_local_run(houses: TwoHouses, local: Found) -> None:
+    written = []
+    for settings in (houses.local, houses.spark):
+        written.append(houses.folder / f"{settings.home.name}.parquet")
+        steps.score("orders", LAST, settings=settings, scores_file=written[-1], alerts=False)
+    assert_same(found(houses.spark), found(houses.local))
+    here, there = (pq.read_table(path) for path in written)
+    assert there.drop_columns(["score", "p_value"]) == here.drop_columns(["score", "p_value"])
+    for name in ("score", "p_value"):
+        np.testing.assert_allclose(there[name].to_numpy(), here[name].to_numpy(), rtol=1e-4)
 
 
 def test_validation_alone_finds_the_same(houses: TwoHouses) -> None:
