@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.encoding.cells import Cell, Events, Fitted, chance, nowhere
 from pipeline.encoding.reading import as_texts, count_nulls, is_null
@@ -51,17 +52,11 @@ class CategoricalEncoder(Fitted):
         return [Cell(1, 1 + len(self.levels) + bool(self.rare))]
 
     def encode(self, values: pa.ChunkedArray, anchor: np.ndarray | None) -> np.ndarray:
-        level = {name: i + 1 for i, name in enumerate(self.levels)} | dict.fromkeys(self.rare, 1 + len(self.levels))
-        coded = as_texts(values).dictionary_encode()
-        codes = np.full(len(values), 0.0 if self.nulls else -1.0, dtype=np.float32)
-        at = 0
-        for chunk in coded.chunks:
-            known = np.array(
-                [level.get(self._shown(name), -1) for name in chunk.dictionary.to_pylist()] or [0], dtype=np.float32
-            )
-            there = np.asarray(chunk.indices.is_valid())
-            codes[at : at + len(chunk)][there] = known[chunk.indices.drop_null().to_numpy()]
-            at += len(chunk)
+        known = pa.array([*self.levels, *self.rare], pa.string())
+        texts = as_texts(values)
+        found = np.asarray(pc.index_in(self._shown(texts), known).fill_null(-1)).astype(np.float32)
+        codes = np.where(found < 0, -1, np.minimum(found, len(self.levels)) + 1).astype(np.float32)
+        codes[is_null(texts)] = 0.0 if self.nulls else -1.0
         return codes[:, None]
 
     def events(self, values: pa.ChunkedArray, anchor: np.ndarray | None) -> Events:
@@ -96,8 +91,13 @@ class CategoricalEncoder(Fitted):
         levels, rare = ([known.get(name, name) for name in names] for names in (self.levels, self.rare))
         return replace(self, levels=levels, rare=rare, hidden=False)
 
-    def _shown(self, name: str) -> str:
-        return str(hidden_text(name)) if self.hidden else name
+    def _shown(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+        """The texts as the levels hold them: of a sensitive column the digest of each different one."""
+        if not self.hidden:
+            return texts
+        coded = texts.combine_chunks().dictionary_encode()
+        digests = pa.array([hidden_text(name) for name in coded.dictionary.to_pylist()], pa.string())
+        return pa.chunked_array([digests.take(coded.indices)])
 
 
 class BooleanEncoder(CategoricalEncoder):

@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.encoding.characters import Characters, slices
+
 CLASSES = (r"[0-9]", r"\pL", r"\p{Lu}", r"\s", r"[^0-9\pL\s]")
 MOST_CHARACTERS = 128
 ROOM = 0.1
@@ -32,13 +34,12 @@ class Form:
         if len(texts) == 0:
             return cls([0.0] * (1 + len(CLASSES)), [0.0] * (1 + len(CLASSES)), None, "")
         features = form_features(texts)
-        sets = [frozenset(text) for text in pc.unique(texts).to_pylist()]
-        came = frozenset[str]().union(*sets)
+        came, always = _characters(texts)
         return cls(
             features.min(axis=0).tolist(),
             features.max(axis=0).tolist(),
             "".join(sorted(came)) if len(came) <= MOST_CHARACTERS else None,
-            "".join(sorted(sets[0].intersection(*sets))),
+            "".join(sorted(always)),
         )
 
     def strange(self, texts: pa.ChunkedArray) -> np.ndarray:
@@ -46,21 +47,41 @@ class Form:
         low, high = np.array(self.low), np.array(self.high)
         features, room = form_features(texts), ROOM * (high - low) + 1e-9
         found = ((features < low - room) | (features > high + room)).any(axis=1)
-        coded = texts.combine_chunks().dictionary_encode()
-        odd = np.array([text is not None and self._is_odd(text) for text in coded.dictionary.to_pylist()], dtype=bool)
-        found |= odd[coded.indices.fill_null(0).to_numpy()] if len(odd) else False
+        found |= np.concatenate([self._odd(Characters(each)) for each in slices(texts)] or [found])
         return np.asarray(found & np.asarray(pc.is_valid(texts)))
 
-    def _is_odd(self, text: str) -> bool:
-        own = set(text)
-        return not own.issuperset(self.always) or not (self.characters is None or own.issubset(self.characters))
+    def _odd(self, texts: Characters) -> np.ndarray:
+        """Which texts have a character that never came, or lack one that every text had."""
+        distinct = texts.distinct
+        odd = np.zeros(len(texts.edges) - 1, dtype=bool)
+        if self.characters is not None:
+            known = frozenset(self.characters)
+            odd |= texts.counts([each not in known for each in distinct]) > 0
+        for character in self.always:
+            odd |= texts.counts([each == character for each in distinct]) == 0
+        return odd
+
+
+def _characters(texts: pa.ChunkedArray) -> tuple[frozenset[str], frozenset[str]]:
+    """All characters of texts without null, and those that every text has."""
+    came, always = set[str](), set(texts[0].as_py())
+    for found in map(Characters, slices(texts)):
+        distinct = found.distinct
+        came.update(distinct)
+        always = {one for one in always if found.counts([each == one for each in distinct]).all()}
+    return frozenset(came), frozenset(always)
 
 
 def form_features(texts: pa.ChunkedArray) -> np.ndarray:
     """float64 (n, 6): log length and the shares of classes of characters; zeros for null."""
-    texts = pc.fill_null(texts, "")
-    length = np.asarray(pc.utf8_length(texts)).astype(np.float64)
-    counts = [np.asarray(pc.count_substring_regex(texts, each)).astype(np.float64) for each in CLASSES]
+    parts = [_features(Characters(each)) for each in slices(texts)]
+    return np.concatenate(parts) if parts else np.zeros((0, 1 + len(CLASSES)))
+
+
+def _features(texts: Characters) -> np.ndarray:
+    length = np.diff(texts.edges).astype(np.float64)
+    distinct = pa.array(texts.distinct, pa.string())
+    counts = [texts.counts(np.asarray(pc.match_substring_regex(distinct, each))).astype(np.float64) for each in CLASSES]
     return np.concatenate(
         [np.log1p(length)[:, None], np.stack(counts, axis=1) / np.maximum(length, 1)[:, None]], axis=1
     )

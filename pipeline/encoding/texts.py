@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,9 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.encoding.cells import Cell, Events, Fitted, chance, nowhere
+from pipeline.encoding.characters import lowered, slices
 from pipeline.encoding.forms import Form, form_features
 from pipeline.encoding.reading import as_texts, count_nulls, is_null
 from pipeline.monitor import Kind
+
+LONGEST = 256
+"""The characters of a text whose pairs are looked at."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +87,25 @@ class TextEncoder(Fitted):
 
 def _text_features(texts: pa.ChunkedArray, pairs: int) -> np.ndarray:
     """float64 (n, 6 + pairs): log length, shares of classes of characters, shares of hashed pairs."""
-    return np.concatenate([form_features(texts), _hashed_pairs(pc.fill_null(texts, ""), pairs)], axis=1)
+    hashed = [_hashed_pairs(each, pairs) for each in slices(texts)]
+    return np.concatenate([form_features(texts), np.concatenate(hashed or [np.zeros((0, pairs))])], axis=1)
 
 
-def _hashed_pairs(texts: pa.ChunkedArray, buckets: int) -> np.ndarray:
-    """float64 (n, buckets): square roots of the shares of character pairs by CRC-32 bucket, each distinct text once."""
-    coded = texts.combine_chunks().dictionary_encode()
-    table = np.zeros((len(coded.dictionary), buckets))
-    for row, text in enumerate(coded.dictionary.to_pylist()):
-        raw = text[:256].lower().encode()
-        for i in range(len(raw) - 1):
-            table[row, zlib.crc32(raw[i : i + 2]) % buckets] += 1
-    table = np.sqrt(table / np.maximum(table.sum(axis=1, keepdims=True), 1))
-    return table[coded.indices.to_numpy()] if len(table) else np.zeros((len(texts), buckets))
+def _hashed_pairs(texts: pa.Array, buckets: int) -> np.ndarray:
+    """float64 (n, buckets): square roots of the shares of pairs of bytes by CRC-32 bucket, without regard to capitals.
+
+    Of each text the first `LONGEST` characters count.
+    """
+    raw, edges = lowered(pc.utf8_slice_codeunits(texts, 0, LONGEST))
+    text = np.repeat(np.arange(len(texts)), np.diff(edges))
+    bucket = _pair_buckets(buckets)[raw[:-1].astype(np.uint16) << 8 | raw[1:]]
+    within = text[:-1] == text[1:]
+    cells = text[:-1][within] * buckets + bucket[within]
+    table = np.bincount(cells, minlength=len(texts) * buckets).reshape(-1, buckets)
+    return np.asarray(np.sqrt(table / np.maximum(table.sum(axis=1, keepdims=True), 1)))
+
+
+@cache
+def _pair_buckets(buckets: int) -> np.ndarray:
+    """int64 (65,536,): the bucket of each pair of bytes."""
+    return np.array([zlib.crc32(pair.to_bytes(2)) % buckets for pair in range(1 << 16)])

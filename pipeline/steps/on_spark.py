@@ -214,7 +214,7 @@ def contents(job: Job, groups: list[Columns], batches: Batches) -> Batches:
     schema = pa.schema([("columns", pa.int32()), ("value", pa.binary()), ("content", pa.binary())])
     monitor, suite, census = job.opened()
     for batch in job.arriving(batches):
-        found = validation.contents(monitor, suite, census.repeated, batch)
+        found = validation.contents(monitor, suite, groups, census.repeats, batch)
         rows = [(groups.index(group), value, content) for group, value, content in found]
         yield pa.RecordBatch.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
 

@@ -39,8 +39,9 @@ def conform(table: pa.Table, trained: Mapping[str, str], zone: str) -> Conformed
         values = plain(table.column(name))
         target = arrow_type(trained[name]) if name in trained else None
         columns[name] = values if target is None else _to_type(values, target, zone)
-        lost = pc.and_(pc.is_null(columns[name]), pc.is_valid(values))
-        if pc.any(lost).as_py():
+        # No conversion makes a value of a null.
+        if columns[name].null_count > values.null_count:
+            lost = pc.and_(pc.is_null(columns[name]), pc.is_valid(values))
             offending[name] = np.flatnonzero(lost.to_numpy()).tolist()
     return Conformed(pa.table(columns), offending)
 
@@ -68,7 +69,8 @@ def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     if pa.types.is_floating(values.type):
-        return pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+        absent = pc.is_nan(values)
+        return pc.if_else(absent, pa.scalar(None, values.type), values) if pc.any(absent).as_py() else values
     return values
 
 

@@ -1,4 +1,4 @@
-"""Great Expectations behind one function: expectations and a pandas frame in, an outcome each out.
+"""Great Expectations: expectations and a pandas frame, or metrics that are known already, in; an outcome each out.
 
 Great Expectations takes many seconds to import, so nothing here loads it before it is needed.
 """
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _LONGEST = 300
 # COMPLETE is the format that lists the position of every record that breaks an expectation.
 _FORMAT = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
+_VERDICT = {"result_format": "BOOLEAN_ONLY"}
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,31 @@ def validate(
     return [_outcome(monitor, partition, spec, result) for spec, result in zip(specs, results, strict=True)]
 
 
+def conclude(monitor: Monitor, partition: str, spec: Spec, metrics: Mapping[str, Any]) -> Outcome:
+    """What the expectation itself makes of its metrics, by Great Expectations' names for them, computed elsewhere.
+
+    Its own engine takes milliseconds of an expectation only to plan which metrics it needs (docs/decisions/0016).
+    ConfigurationError if the expectation cannot be made or cannot judge by these.
+    """
+    _load()
+    from great_expectations.core import ExpectationValidationResult
+
+    expectation = _expectation(monitor, partition, spec, pa.schema([]), 0)
+    try:
+        judged = expectation._validate(dict(metrics), runtime_configuration={"result_format": _VERDICT})
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(_failure(monitor, partition, spec, str(error))) from error
+    return _outcome(monitor, partition, spec, ExpectationValidationResult(**judged))
+
+
+def counts_of(spec: Spec, checked: int, nulls: int, unexpected: int) -> dict[str, int]:
+    """The metrics by which an expectation on each value of a column judges a whole."""
+    kind: Any = expectation_class(spec["type"])
+    of_values = f"{kind.map_metric}.unexpected_count"
+    # Where the expectation is on nulls, these are what is unexpected: the same metric, and the last one counts.
+    return {"table.row_count": checked, "column_values.nonnull.unexpected_count": nulls, of_values: unexpected}
+
+
 @cache
 def _load() -> None:
     os.environ["GX_ANALYTICS_ENABLED"] = "False"
@@ -132,7 +158,7 @@ def _expectation(monitor: Monitor, partition: str, spec: Spec, schema: pa.Schema
     from great_expectations.expectations.metadata_types import FailureSeverity
 
     severity = FailureSeverity.CRITICAL if spec["severity"] == "error" else FailureSeverity.WARNING
-    kwargs = _native(spec["kwargs"], schema, ZoneInfo(monitor.timezone))
+    kwargs = native(spec["kwargs"], schema, ZoneInfo(monitor.timezone))
     try:
         return expectation_class(spec["type"])(**kwargs, severity=severity, meta={"position": position})
     except ValueError as error:
@@ -179,7 +205,7 @@ def _failure(monitor: Monitor, partition: str, spec: Spec, message: str) -> str:
     )
 
 
-def _native(kwargs: Mapping[str, Any], schema: pa.Schema, zone: ZoneInfo) -> dict[str, Any]:
+def native(kwargs: Mapping[str, Any], schema: pa.Schema, zone: ZoneInfo) -> dict[str, Any]:
     """The arguments with dates and times, which a suite keeps as text, as the values that their column holds."""
     names = columns_of(kwargs)
     position = schema.get_field_index(names[0]) if len(names) == 1 else -1

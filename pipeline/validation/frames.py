@@ -13,7 +13,7 @@ from pipeline.validation.suite import Spec, columns_of
 if TYPE_CHECKING:
     import pandas as pd
 
-_EXACT_IN_FLOAT = 2**53
+EXACT_IN_FLOAT = 2**53
 
 
 def frame_for(table: pa.Table, specs: Sequence[Spec]) -> pd.DataFrame:
@@ -21,7 +21,7 @@ def frame_for(table: pa.Table, specs: Sequence[Spec]) -> pd.DataFrame:
     import pandas as pd
 
     names = columns_for(specs, table.column_names)
-    series = {name: _comparable(table.column(name)).to_pandas(integer_object_nulls=True) for name in names}
+    series = {name: comparable(table.column(name)).to_pandas(integer_object_nulls=True) for name in names}
     return pd.DataFrame(series, index=pd.RangeIndex(table.num_rows))
 
 
@@ -34,7 +34,7 @@ def columns_for(specs: Iterable[Spec], known: Sequence[str]) -> list[str]:
     return [name for name in known if name in read]
 
 
-def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """The column in one of the few types that Great Expectations does not compare value by value in Python."""
     kind = column.type
     if pa.types.is_decimal(kind) and kind.scale == 0:
@@ -56,7 +56,7 @@ def _integers(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _exact_in_float(column: pa.ChunkedArray) -> bool:
     ends = pc.min_max(column).as_py()
-    return all(end is None or abs(end) <= _EXACT_IN_FLOAT for end in ends.values())
+    return all(end is None or abs(end) <= EXACT_IN_FLOAT for end in ends.values())
 
 
 def _cast_or_keep(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:

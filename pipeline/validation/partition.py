@@ -48,16 +48,10 @@ def check_partition(monitor: Monitor, partition: str, profile: Profile, suite: S
     Without records only the expectations on their number are judged. Those of the monitor that need the records
     themselves are judged by RecordCheck.
     """
-    import pandas as pd
-
     specs = [spec for spec in suite.partition if not needs_records(spec)]
     if not profile["rows"]:
         specs = [spec for spec in specs if "column" not in spec["kwargs"]]
-    metrics = {str(at): metric(spec["type"], spec["kwargs"].get("column"), profile) for at, spec in enumerate(specs)}
-    frame = pd.DataFrame([metrics], dtype="float64")
-    rewritten = [_on_metric(spec, str(position)) for position, spec in enumerate(specs)]
-    outcomes = engine.validate(monitor, partition, frame, rewritten, pa.schema([]))
-    return [_result(spec, outcome, profile) for spec, outcome in zip(specs, outcomes, strict=True)]
+    return [_result(spec, _concluded(monitor, partition, spec, profile), profile) for spec in specs]
 
 
 def refuse_if_broken(monitor: Monitor, partition: str, results: Iterable[ExpectationResult]) -> None:
@@ -73,15 +67,16 @@ def refuse_if_broken(monitor: Monitor, partition: str, results: Iterable[Expecta
     raise RefusedData(one_line(f"{where}: {reasons}; {mend}"))
 
 
-def _on_metric(spec: Spec, name: str) -> Spec:
-    """The expectation on the one-row frame, where its metric is the column `name`.
+def _concluded(monitor: Monitor, partition: str, spec: Spec, profile: Profile) -> engine.Outcome:
+    """The outcome of the expectation by its metric in the profile, as the largest value of a column of one value.
 
-    Of one row the largest value is the value; unlike an expectation on each record, this one fails without a value.
+    Unlike an expectation on each record, one on the largest value fails where there is none.
     """
-    kwargs = {key: value for key, value in spec["kwargs"].items() if key not in ("column", "value")}
+    kwargs = {"column": "profile"} | {name: spec["kwargs"][name] for name in spec["kwargs"] if name != "value"}
     if spec["type"] == ROW_COUNT_EQUAL:
         kwargs |= {"min_value": spec["kwargs"]["value"], "max_value": spec["kwargs"]["value"]}
-    return {**spec, "type": MAX, "kwargs": {"column": name, **kwargs}}
+    value = metric(spec["type"], spec["kwargs"].get("column"), profile)
+    return engine.conclude(monitor, partition, {**spec, "type": MAX, "kwargs": kwargs}, {"column.max": value})
 
 
 def _result(spec: Spec, outcome: engine.Outcome, profile: Profile) -> ExpectationResult:
