@@ -62,7 +62,8 @@ def records(count: int, seed: int, day: dt.date = DAY) -> pa.Table:
     for name in ("ordered", "shipped"):
         columns[name] = pa.array(midnight + draw.integers(0, 86_400_000_000, count), pa.timestamp("us"))
     words = np.array(["blue", "chair", "for", "the", "garden", "No.", "table", "with"])
-    texts = zip(*(words[draw.integers(0, len(words), count)] for _ in range(3)), range(count), strict=True)
+    numbers = draw.integers(100, 1_000, count)
+    texts = zip(*(words[draw.integers(0, len(words), count)] for _ in range(3)), numbers, strict=True)
     columns["note"] = pa.array([" ".join(map(str, each)) for each in texts])
     columns["paid"] = pa.array(draw.random(count) < 0.9)
     return pa.table(columns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 
@@ -29,42 +30,42 @@ class Spec:
     scaled: bool = False
     blunt: bool = False
 
-    @property
+    @cached_property
     def slots(self) -> int:
         """The width of a record's encoded row."""
         return sum(self.widths)
 
-    @property
+    @cached_property
     def starts(self) -> tuple[int, ...]:
         """The first slot of each cell."""
         return tuple(sum(self.widths[:i]) for i in range(len(self.widths)))
 
-    @property
+    @cached_property
     def number_cells(self) -> tuple[int, ...]:
         """The cells that are vectors of numbers."""
         return tuple(i for i, levels in enumerate(self.levels) if not levels)
 
-    @property
+    @cached_property
     def category_cells(self) -> tuple[int, ...]:
         """The cells that are categories."""
         return tuple(i for i, levels in enumerate(self.levels) if levels)
 
-    @property
+    @cached_property
     def numbers_only(self) -> bool:
         """Whether no category has more than two values, beside null: numbers, whether they are there, and booleans."""
         return max(self.levels) <= 3
 
-    @property
+    @cached_property
     def number_slots(self) -> tuple[int, ...]:
         """The slots of all numbers, in the order in which they stand in a model's output."""
         return tuple(s for i in self.number_cells for s in range(self.starts[i], self.starts[i] + self.widths[i]))
 
-    @property
+    @cached_property
     def cell_of_number(self) -> tuple[int, ...]:
         """For each number slot the position of its cell within `number_cells`."""
         return tuple(at for at, i in enumerate(self.number_cells) for _ in range(self.widths[i]))
 
-    @property
+    @cached_property
     def outputs(self) -> tuple[tuple[int, int], ...]:
         """Where each cell is reconstructed in the output (first, end), for numbers the place of their locations.
 
@@ -81,7 +82,7 @@ class Spec:
             at += width
         return tuple(places[i] for i in range(len(self.widths)))
 
-    @property
+    @cached_property
     def places(self) -> tuple[tuple[int, ...], ...]:
         """All of the output that is about each cell: its logits, or its numbers and their scales if there are any."""
         apart = len(self.number_slots)
@@ -90,12 +91,12 @@ class Spec:
             for ends, levels in zip(self.outputs, self.levels, strict=True)
         )
 
-    @property
+    @cached_property
     def output_width(self) -> int:
         """The width of a model's output."""
         return len(self.number_slots) * (1 + self.scaled) + sum(self.levels)
 
-    @property
+    @cached_property
     def column_count(self) -> int:
         """How many columns the cells belong to."""
         return max(self.columns) + 1

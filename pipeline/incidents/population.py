@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -40,6 +41,11 @@ class Column:
     @property
     def ordered(self) -> bool:
         return bool(len(self.places))
+
+    @cached_property
+    def unhandy(self) -> np.ndarray:
+        """Which levels are too long to be told, bool (levels,)."""
+        return np.array([len(level or "") > LONGEST_VALUE for level in self.levels], dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -104,10 +110,8 @@ class Population:
     def values(self, column: Column, members: np.ndarray, found: np.ndarray, sampled: np.ndarray) -> Candidates:
         """`column` equals a value, for each of its values, counted among the `found` findings and `sampled` records."""
         of_members, records = self._counted(column.found, column.sampled, len(column.levels), members, found, sampled)
-        unhandy = [len(level or "") > LONGEST_VALUE for level in column.levels]
-        return Candidates(
-            column, np.arange(len(column.levels)), np.empty(0, int), np.where(unhandy, 0, of_members), records
-        )
+        handy = np.where(column.unhandy, 0, of_members)
+        return Candidates(column, np.arange(len(column.levels)), np.empty(0, int), handy, records)
 
     def ranges(self, column: Column, members: np.ndarray, found: np.ndarray, sampled: np.ndarray) -> Candidates:
         """`column` lies in a range of bins, for each range but the whole, counted as `values` are."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,12 +43,13 @@ class Source(Protocol):
         """The records of some partitions, sorted by primary key, then by the other columns; at most `rows` a batch."""
         ...
 
-    def profiles(self, keys: Sequence[str]) -> list[Profile]:
+    def profiles(self, keys: Sequence[str], metrics: Collection[str] | None = None) -> list[Profile]:
         """One row of metrics a key, aggregated where the records are, in the order of `keys`.
 
         `partition`, `rows`; for each column `<column>.null_share` (NaN counts as null) and `<column>.distinct`; for
         numbers `.mean`, `.min`, `.max` and, where the backend has it, `.median`, all over finite values; for booleans
-        `.mean`, the share of true. None where there is nothing to aggregate.
+        `.mean`, the share of true. None where there is nothing to aggregate. With `metrics` no others than these are
+        aggregated: medians and distinct values take by far the longest.
         """
         ...
 

@@ -16,6 +16,10 @@ from pipeline.records import as_text
 from pipeline.source.connection import Connect
 
 
+MEMORY = "1GB"
+"""What the embedded engine may take before it spills to disk: what a partition costs does not grow with it."""
+
+
 class Engine:
     """One backend. A stream gets another connection: a query beside it would silently end it on the same one."""
 
@@ -55,7 +59,8 @@ class EmbeddedEngine(Engine):
 
         # What does not fit in memory is spilled here. A file can ask for an extension; none is fetched for it.
         spill = Path(tempfile.gettempdir()) / f"tablewatch-{uuid.uuid4().hex}"
-        super().__init__(lambda: ibis.duckdb.connect(temp_directory=str(spill), autoinstall_known_extensions=False))
+        options = {"memory_limit": MEMORY, "temp_directory": str(spill), "autoinstall_known_extensions": False}
+        super().__init__(lambda: ibis.duckdb.connect(**options))
         self._views: dict[str, Callable[[Any, str], Any]] = {}
 
     def register(self, make: Callable[[Any, str], Any]) -> Any:

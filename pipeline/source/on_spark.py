@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -51,7 +51,7 @@ class SparkSource(IbisSource):
         # What opening a source refuses needs no cluster.
         return SparkEngine(self._start(), self._monitor.name)
 
-    def profiles(self, keys: Sequence[str]) -> list[Profile]:
+    def profiles(self, keys: Sequence[str], metrics: Collection[str] | None = None) -> list[Profile]:
         """See Source."""
         days = self._days.of(keys)
         if not days:
@@ -59,10 +59,10 @@ class SparkSource(IbisSource):
         view, engine = self._view(days), self._engine
         try:
             with spark.told(f"{self._monitor.name} {days[0]}"):
-                found = profiles(engine, View(self._table(days), view.schema), self._days, days)
+                found = profiles(engine, View(self._table(days), view.schema), self._days, days, metrics)
         except RefusedData:
             # The embedded engine tells what is wrong with the file; and in the words of a monitor without Spark.
-            super().profiles(keys)
+            super().profiles(keys, metrics)
             raise
         by_key = {row["partition"]: row for row in found}
         return [by_key[key] for key in dict.fromkeys(keys)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -14,29 +14,43 @@ from pipeline.source.days import KEY_COLUMN, ROWS_COLUMN, Days
 from pipeline.source.engine import Engine
 from pipeline.source.tables import View
 
-# Databases bound the columns of a result (PostgreSQL at 1,664), and a column has up to six metrics.
-_COLUMNS_A_QUERY = 200
+# Databases bound the columns of a result (PostgreSQL at 1,664).
+_METRICS_A_QUERY = 1_000
+_HELD = 20_000_000
+"""So many values a query may hold at once, which it does of what it takes the median or the distinct values of."""
+_HOLDING = ("median", "distinct")
 
 
-def profiles(engine: Engine, view: View, days: Days, wanted: Sequence[Any]) -> list[Profile]:
-    """One row of metrics a day, in their order."""
+def profiles(
+    engine: Engine, view: View, days: Days, wanted: Sequence[Any], only: Collection[str] | None = None
+) -> list[Profile]:
+    """One row of metrics a day, in their order; of all metrics, or of those alone."""
     table = view.table.filter(days.within(view.table, wanted))
     table = table.mutate(days.label(table, wanted).name(KEY_COLUMN))
+    of_fields = (pair for field in view.schema for pair in _metrics(engine, table, field))
+    metrics = {metric: value for metric, value in of_fields if only is None or metric in only}
     found: dict[str, Profile] = {day.isoformat(): {"partition": day.isoformat(), "rows": 0} for day in wanted}
-    for start in range(0, len(view.schema), _COLUMNS_A_QUERY):
-        fields = list(view.schema)[start : start + _COLUMNS_A_QUERY]
-        metrics = {metric: value for field in fields for metric, value in _metrics(engine, table, field)}
+    holding = [metric for metric in metrics if metric.rpartition(".")[2] in _HOLDING]
+    _aggregate(engine, table, {name: metrics[name] for name in metrics if name not in holding}, found)
+    at_once = max(1, _HELD // max(1, sum(int(profile["rows"] or 0) for profile in found.values())))
+    for start in range(0, len(holding), at_once):
+        _aggregate(engine, table, {name: metrics[name] for name in holding[start : start + at_once]}, found)
+    return [{name: found[key][name] for name in ("partition", "rows", *metrics)} for key in found]
+
+
+def _aggregate(engine: Engine, table: Any, metrics: Mapping[str, Any], found: Mapping[str, Profile]) -> None:
+    """Add the number of rows and the metrics to what is found of each day."""
+    for start in range(0, max(1, len(metrics)), _METRICS_A_QUERY):
         # Databases cut long names, so that metrics go by number.
-        aliases = {f"m{number}": metric for number, metric in enumerate(metrics)}
-        values = dict(zip(aliases, metrics.values(), strict=True))
+        aliases = {f"m{number}": name for number, name in enumerate(list(metrics)[start : start + _METRICS_A_QUERY])}
+        values = {alias: metrics[name] for alias, name in aliases.items()}
         rows = engine.rows(table.group_by(KEY_COLUMN).aggregate(**{ROWS_COLUMN: table.count()}, **values))
         by_day = {row[KEY_COLUMN]: row for row in rows}
+        none = {alias: 0 for alias, name in aliases.items() if name.endswith(".distinct")}
         for key, profile in found.items():
             row = by_day.get(key, {})
             profile["rows"] = row.get(ROWS_COLUMN, 0)
-            none = {alias: 0 for alias, metric in aliases.items() if metric.endswith(".distinct")}
-            profile |= {metric: _plain(row.get(alias, none.get(alias))) for alias, metric in aliases.items()}
-    return list(found.values())
+            profile |= {name: _plain(row.get(alias, none.get(alias))) for alias, name in aliases.items()}
 
 
 def _metrics(engine: Engine, table: Any, field: pa.Field) -> Iterator[tuple[str, Any]]:

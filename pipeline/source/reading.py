@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 from zoneinfo import ZoneInfo
 
@@ -66,14 +66,14 @@ class IbisSource:
             ordered = table.order_by([name for name in needed if not table[name].type().is_nested()])
             yield from self._place.engine.stream(ordered, schema, rows)
 
-    def profiles(self, keys: Sequence[str]) -> list[Profile]:
+    def profiles(self, keys: Sequence[str], metrics: Collection[str] | None = None) -> list[Profile]:
         """See Source."""
         days = self._days.of(keys)
         if not days:
             return []
         view = self._view(days)
         with self._failures.told(_span(days), families=self._families):
-            found = {row["partition"]: row for row in profiles(self._place.engine, view, self._days, days)}
+            found = {row["partition"]: row for row in profiles(self._place.engine, view, self._days, days, metrics)}
         return [found[key] for key in dict.fromkeys(keys)]
 
     def _view(self, days: tuple[date, ...]) -> View:

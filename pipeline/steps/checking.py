@@ -26,7 +26,7 @@ class Checking:
     """One partition on its way through validation; counts what it has seen, so that no record is lost or invented."""
 
     def __init__(self, monitor: Monitor, partition: str, source: Source, suite: Suite) -> None:
-        from pipeline.validation import RecordCheck, check_partition, check_schema, refuse_if_broken
+        from pipeline.validation import RecordCheck, check_partition, check_schema, metrics_of, refuse_if_broken
 
         self.read = self.accepted = 0
         self.set_aside: set[int] = set()
@@ -34,7 +34,7 @@ class Checking:
         self.warnings = check_schema(monitor, partition, schema, suite)
         self.columns = [n for n in schema.names if n not in monitor.columns.exclude or n in suite.columns]
         self._monitor, self._source, self._partition = monitor, source, partition
-        profile = next(iter(source.profiles([partition])), {"rows": 0})
+        profile = next(iter(source.profiles([partition], metrics_of(suite))), {"rows": 0})
         self._counted = int(profile["rows"] or 0)
         self._of_partition = check_partition(monitor, partition, profile, suite)
         refuse_if_broken(monitor, partition, self._of_partition)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pipeline.validation.census import Columns, KeyCensus, contents, duplicate_keys, unique_columns, values
 from pipeline.validation.learning import first_suite, learn, with_own
-from pipeline.validation.partition import check_partition, check_schema, refuse_if_broken
+from pipeline.validation.partition import check_partition, check_schema, metrics_of, refuse_if_broken
 from pipeline.validation.records import Checked, CheckedBatch, RecordCheck
 from pipeline.validation.suite import Spec, Suite
 from pipeline.validation.words import in_words, readable
@@ -29,6 +29,7 @@ __all__ = [
     "first_suite",
     "in_words",
     "learn",
+    "metrics_of",
     "readable",
     "refuse_if_broken",
     "unique_columns",

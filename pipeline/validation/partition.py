@@ -14,7 +14,7 @@ from pipeline.results import ExpectationResult
 from pipeline.validation import engine
 from pipeline.validation.catalogue import needs_records
 from pipeline.validation.conform import type_text
-from pipeline.validation.profile import Profile, metric
+from pipeline.validation.profile import Profile, metric, metric_names
 from pipeline.validation.suite import MAX, ROW_COUNT, ROW_COUNT_EQUAL, Spec, Suite
 from pipeline.validation.words import in_words
 
@@ -52,6 +52,12 @@ def check_partition(monitor: Monitor, partition: str, profile: Profile, suite: S
     if not profile["rows"]:
         specs = [spec for spec in specs if "column" not in spec["kwargs"]]
     return [_result(spec, _concluded(monitor, partition, spec, profile), profile) for spec in specs]
+
+
+def metrics_of(suite: Suite) -> frozenset[str]:
+    """The metrics of a partition's profile that `check_partition` judges by."""
+    specs = [spec for spec in suite.partition if not needs_records(spec)]
+    return frozenset(name for spec in specs for name in metric_names(spec["type"], spec["kwargs"].get("column")))
 
 
 def refuse_if_broken(monitor: Monitor, partition: str, results: Iterable[ExpectationResult]) -> None:

@@ -12,6 +12,15 @@ Profile = Mapping[str, float | int | str | None]
 _DIRECT = {MEAN: "mean", MEDIAN: "median", DISTINCT: "distinct"}
 
 
+def metric_names(kind: str, column: str | None) -> list[str]:
+    """The metrics of a profile, beside its number of rows, from which `metric` answers."""
+    if kind in (ROW_COUNT, ROW_COUNT_EQUAL):
+        return []
+    if kind in _DIRECT:
+        return [f"{column}.{_DIRECT[kind]}"]
+    return [f"{column}.null_share", *([f"{column}.distinct"] if kind == UNIQUE_SHARE else [])]
+
+
 def metric(kind: str, column: str | None, profile: Profile) -> float:
     """The number that answers a partition expectation of that type; NaN where the profile has none."""
     if kind in (ROW_COUNT, ROW_COUNT_EQUAL):

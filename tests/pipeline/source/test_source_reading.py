@@ -109,6 +109,26 @@ def test_p14_a_profile_of_more_columns_than_a_query_may_have_keeps_long_names_ap
 
 
 @everywhere
+def test_only_the_metrics_that_are_asked_for_are_aggregated(monitor: Any, put: Put) -> None:
+    source = open_source(monitor(put(flights())))
+    (whole,) = source.profiles(["2013-02-03"])
+    for metrics in ({"delay.mean", "carrier.distinct", "delay.null_share"}, set[str]()):
+        assert source.profiles(["2013-02-03"], metrics) == [
+            {name: whole[name] for name in whole if name in {"partition", "rows", *metrics}}
+        ]
+
+
+@pytest.mark.parametrize("put", ["parquet"], indirect=True)
+def test_a_profile_that_holds_fewer_values_at_once_is_the_same(
+    monitor: Any, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, days = open_source(monitor(put(flights()))), ["2013-02-03", "2013-02-04"]
+    at_once = source.profiles(days)
+    monkeypatch.setattr("pipeline.source.profile._HELD", 1)
+    assert source.profiles(days) == at_once
+
+
+@everywhere
 def test_p11_records_that_share_a_key_always_come_in_the_same_order(monitor: Any, put: Put) -> None:
     count = 5_000
     table = pa.table({"id": [1] * count, "day": [DAY] * count, "value": [(7 * n) % count for n in range(count)]})

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import EmptyPartition, RefusedData
 from pipeline.monitor import Monitor
-from pipeline.validation import Suite, check_partition, check_schema, first_suite, refuse_if_broken
+from pipeline.validation import Suite, check_partition, check_schema, first_suite, metrics_of, refuse_if_broken
 from pipeline.validation.history import learn_partition
 from pipeline.validation.suite import DISTINCT, FILLED, MEAN, ROW_COUNT, UNIQUE_SHARE, Spec, has_records, learned
 
@@ -109,6 +109,15 @@ def test_p01_an_empty_partition_is_told_by_the_row_count(monitor: MakeMonitor, s
         assert results[0].observed == 0
         with pytest.raises(EmptyPartition, match="^orders 2013-02-03: the partition has no records"):
             refuse_if_broken(monitor(), "2013-02-03", results)
+
+
+def test_the_metrics_that_are_asked_for_are_those_that_are_judged(monitor: MakeMonitor, suite: Suite) -> None:
+    wanted = metrics_of(suite)
+    assert wanted == {"delay.null_share", "delay.mean", "delay.median", "shop.null_share", "shop.distinct"}
+    known = {name: value for name, value in night().items() if name in {"partition", "rows", *wanted}}
+    assert check_partition(monitor(), "2013-02-08", known, suite) == check_partition(
+        monitor(), "2013-02-08", night(**{"delay.min": -9.0}), suite
+    )
 
 
 def test_an_ordinary_night_passes(monitor: MakeMonitor, suite: Suite) -> None:
