@@ -99,7 +99,7 @@ def stages(folder: Path, here: Settings) -> Iterator[tuple[str, Cost, Cost | Non
     """Each stage's name, its cost and that of its floor, the first time not counted."""
     from pipeline import training
     from pipeline.detector import explain
-    from pipeline.validation import RecordCheck, duplicate_keys
+    from pipeline.validation import RecordCheck, duplicate_keys, metrics_of
 
     house, partition = House(here), made_up.DAY.isoformat()
     monitor = house.monitor("made_up")
@@ -110,7 +110,7 @@ def stages(folder: Path, here: Settings) -> Iterator[tuple[str, Cost, Cost | Non
     file = folder / "data" / f"{partition}.parquet"
     batches = list(source.batches([partition], columns))
     arrow = Cost.of(lambda: [None for _ in pq.ParquetFile(file).iter_batches(65_536)])
-    yield "profile", Cost.of(lambda: source.profiles([partition])), None
+    yield "profile", Cost.of(lambda: source.profiles([partition], metrics_of(suite))), None
     yield "read, by key", Cost.of(lambda: [None for _ in source.batches([partition], columns)]), arrow
 
     def read(names: list[str] | None) -> Iterator[pa.RecordBatch]:

@@ -12,7 +12,7 @@ from pipeline.cli.arguments import Alerts, Json, Name, Partition, iso_date
 from pipeline.cli.errors import tell
 from pipeline.cli.quiet import working
 from pipeline.cli.screen import say, say_json, warn
-from pipeline.errors import EmptyPartition, RefusedData
+from pipeline.errors import EmptyPartition, RefusedData, TablewatchError
 
 if TYPE_CHECKING:
     from pipeline.steps import Outcome
@@ -64,11 +64,28 @@ def score(
     _show([outcome], outcome.as_dict(), as_json)
 
 
-def run(monitor: Name, partition: Partition, alerts: Alerts = True, as_json: Json = False) -> None:
-    """Validate and score a partition, after training if need be."""
-    with working(f"running {monitor} {partition}") as progress:
-        from pipeline import steps
+def run(
+    monitor: Annotated[
+        str | None, typer.Argument(metavar="[M]", help="The monitor: the name of its file, without .yaml.")
+    ] = None,
+    *,
+    partition: Partition,
+    every: Annotated[bool, typer.Option("--all", help="Every monitor, one after the other in this process.")] = False,
+    alerts: Alerts = True,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON value; with --all one a line.")] = False,
+) -> None:
+    """Validate and score a partition, after training if need be.
 
+    With --all, what stops one monitor does not stop the rest.
+    """
+    if (monitor is None) is not every:
+        raise typer.BadParameter("name a monitor, or say --all", param_hint="M")
+    from pipeline import steps
+
+    if monitor is None:
+        show_each(steps.run_all(partition, alerts=alerts), f"running all monitors on {partition}", as_json)
+        return
+    with working(f"running {monitor} {partition}") as progress:
         outcomes = steps.run(monitor, partition, progress=progress, alerts=alerts)
     _show(outcomes, [outcome.as_dict() for outcome in outcomes], as_json)
 
@@ -88,33 +105,35 @@ def backfill(
         raise typer.BadParameter(f"{first} is after --to {last}", param_hint="--from")
     from pipeline import steps
 
-    show_each(monitor, steps.backfill(monitor, first, last, alerts=alerts), f"backfilling {monitor}", as_json)
+    outcomes = steps.backfill(monitor, first, last, alerts=alerts)
+    show_each(((monitor, outcome) for outcome in outcomes), f"backfilling {monitor}", as_json)
 
 
-def show_each(monitor: str, outcomes: Iterator[Outcome | RefusedData], what: str, as_json: bool) -> None:
-    """Show outcomes as they come; exits 1 in the end if a partition was refused."""
+def show_each(outcomes: Iterator[tuple[str, Outcome | TablewatchError]], what: str, as_json: bool) -> None:
+    """Show each monitor's outcomes as they come; exits 1 in the end if one was refused or failed."""
     from pipeline import steps
 
-    refused = False
+    stopped = False
     while True:
         with working(what):
-            outcome = next(outcomes, None)
+            monitor, outcome = next(outcomes, ("", None))
         if outcome is None:
             break
         if isinstance(outcome, steps.Outcome):
             _show([outcome], outcome.as_dict(), as_json)
         else:
-            refused = True
-            _show_refused(monitor, outcome, as_json)
-    if refused:
+            stopped = True
+            _show_stopped(monitor, outcome, as_json)
+    if stopped:
         raise typer.Exit(1)
 
 
-def _show_refused(monitor: str, refusal: RefusedData, as_json: bool) -> None:
-    tell(str(refusal))
+def _show_stopped(monitor: str, error: TablewatchError, as_json: bool) -> None:
+    tell(str(error))
     if as_json:
-        status = "empty" if isinstance(refusal, EmptyPartition) else "refused"
-        say_json({"monitor": monitor, "status": status, "message": str(refusal)})
+        refused = "empty" if isinstance(error, EmptyPartition) else "refused"
+        status = refused if isinstance(error, RefusedData) else "failed"
+        say_json({"monitor": monitor or None, "status": status, "message": str(error)})
 
 
 def _show(outcomes: list[Outcome], value: object, as_json: bool) -> None:

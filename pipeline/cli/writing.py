@@ -84,7 +84,8 @@ def _say_crowned(message: str, champion: ModelVersion, rescore: bool, as_json: b
     elif not rescore:
         say_json(asdict(champion) | {"left_behind": behind})
     if rescore:
-        show_each(name, steps.rescore(name, behind), f"scoring {name}", as_json)
+        outcomes = ((name, outcome) for outcome in steps.rescore(name, behind))
+        show_each(outcomes, f"scoring {name}", as_json)
     elif behind and not as_json:
         span = f"{behind[0]} to {behind[-1]}" if len(behind) > 1 else behind[0]
         say(f"{some(len(behind), 'partition')} ({span}) scored by the champions before; to score them again:")

@@ -8,7 +8,7 @@ from pipeline.steps.alerting import deliver, late_nights, tell_late
 from pipeline.steps.house import House, Outcome
 from pipeline.steps.labelling import Labelled, label, label_all, mute, unmute
 from pipeline.steps.learning import train
-from pipeline.steps.nightly import backfill, run, score, validate
+from pipeline.steps.nightly import backfill, run, run_all, score, validate
 from pipeline.steps.pruning import Pruned, prune
 from pipeline.steps.rescoring import left_behind, rescore
 
@@ -27,6 +27,7 @@ __all__ = [
     "prune",
     "rescore",
     "run",
+    "run_all",
     "score",
     "tell_late",
     "train",

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import ConfigurationError, RefusedData
+from pipeline.errors import ConfigurationError, RefusedData, TablewatchError
+from pipeline.monitor import scan
 from pipeline.settings import Settings
 from pipeline.steps.checking import Checking
 from pipeline.steps.house import House, Outcome, Progress, run_row
@@ -138,6 +139,32 @@ def run(
         else:
             outcomes.append(validate(name, partition, settings, alerts))
     return [*outcomes, score(name, partition, settings, kind="run", alerts=alerts)]
+
+
+def run_all(
+    partition: str, settings: Settings | None = None, progress: Progress | None = None, alerts: bool = True
+) -> Iterator[tuple[str, Outcome | TablewatchError]]:
+    """Run the partition for every monitor, by name, in one process; what stops one of them does not stop the rest.
+
+    A monitor whose file is wrong goes by no name. ConfigurationError where there is no monitor at all; the first error
+    that nobody foresaw is raised once all have run.
+    """
+    folder = House(settings).settings.monitors
+    monitors, broken = scan(folder)
+    if not monitors and not broken:
+        raise ConfigurationError(f"there is no monitor in {folder.as_posix()!r}; `tablewatch init` drafts one")
+    yield from (("", error) for error in broken)
+    unforeseen: list[Exception] = []
+    for monitor in monitors:
+        try:
+            for outcome in run(monitor.name, partition, settings, progress, alerts):
+                yield monitor.name, outcome
+        except TablewatchError as error:
+            yield monitor.name, error
+        except Exception as error:
+            unforeseen.append(error)
+    if unforeseen:
+        raise unforeseen[0]
 
 
 def backfill(

@@ -14,7 +14,7 @@ from small_house import AIR_TIME, SmallHouse, anomaly, broken
 
 from pipeline import monitor, reports, steps
 from pipeline.cli.screen import safe
-from pipeline.errors import EmptyPartition, RefusedData
+from pipeline.errors import ConfigurationError, EmptyPartition, FailedMachinery, RefusedData, TablewatchError
 from pipeline.results import Contribution, Neighbour
 
 
@@ -69,6 +69,33 @@ def test_run_shows_each_of_its_steps(house: SmallHouse, monkeypatch: pytest.Monk
     both = value(call("run", "nights", "--partition", "2013-02-01", "--json"))
     assert [each["kind"] for each in both] == ["train", "run"]
     assert len(call("run", "nights", "--partition", "2013-02-01").stdout.splitlines()) == 2
+
+
+def test_run_of_all_shows_every_monitor_and_exits_1_when_one_is_stopped(
+    house: SmallHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_all(partition: str, **more: Any) -> Iterator[tuple[str, steps.Outcome | TablewatchError]]:
+        assert (partition, more) == ("2013-02-01", {"alerts": True})
+        yield "", ConfigurationError("monitors/odd.yaml: line 3: no such key")
+        yield "nights", outcome()
+        yield "trains", FailedMachinery("trains 2013-02-01: the database is gone")
+
+    monkeypatch.setattr(steps, "run_all", run_all)
+    result = call("run", "--all", "--partition", "2013-02-01")
+    assert (result.exit_code, result.stdout) == (1, "nights 2013-02-01: 40 records read\n")
+    assert [line.split(":")[1] for line in result.stderr.splitlines()] == [" monitors/odd.yaml", " trains 2013-02-01"]
+    lines = [
+        json.loads(line) for line in call("run", "--all", "--partition", "2013-02-01", "--json").stdout.splitlines()
+    ]
+    assert [(line["monitor"], line["status"]) for line in lines] == [
+        (None, "failed"), ("nights", "done"), ("trains", "failed")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["run", "nights", "--all"]])
+def test_run_takes_a_monitor_or_all(house: SmallHouse, arguments: list[str]) -> None:
+    result = call(*arguments, "--partition", "2013-02-01")
+    assert result.exit_code == 2 and "name a monitor, or say --all" in result.stderr
 
 
 def test_a_backfill_goes_on_after_a_refusal_and_exits_1(house: SmallHouse, monkeypatch: pytest.MonkeyPatch) -> None:

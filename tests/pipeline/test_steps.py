@@ -238,6 +238,50 @@ def test_backfill_runs_each_partition_in_order(trained: tuple[Settings, Path]) -
         list(steps.backfill("orders", "2030-01-01", "2030-01-02", settings))
 
 
+def test_all_monitors_run_though_one_is_broken_and_another_refused(trained: tuple[Settings, Path]) -> None:
+    settings, _ = trained
+    text = (settings.monitors / "orders.yaml").read_text()
+    others = {
+        "broken": "primary_keys: [x]\n",
+        "away": text.replace("orders.csv", "nowhere.csv"),
+        "tiny": text + "expectations: [{expect_table_row_count_to_be_between: {min_value: 1000}}]\n",
+    }
+    try:
+        for name, written in others.items():
+            (settings.monitors / f"{name}.yaml").write_text(written)
+        told = list(steps.run_all(LAST, settings, alerts=False))
+    finally:
+        for name in others:
+            (settings.monitors / f"{name}.yaml").unlink()
+    assert [name for name, _ in told] == ["", "away", "orders", "tiny"]
+    assert [type(found) for _, found in told] == [ConfigurationError, FailedMachinery, steps.Outcome, RefusedData]
+
+
+def test_an_error_that_nobody_foresaw_is_raised_once_all_have_run(
+    trained: tuple[Settings, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, _ = trained
+    ran = []
+
+    def run(name: str, *rest: object) -> list[steps.Outcome]:
+        ran.append(name)
+        raise ZeroDivisionError(name)
+
+    monkeypatch.setattr("pipeline.steps.nightly.run", run)
+    (settings.monitors / "another.yaml").write_text((settings.monitors / "orders.yaml").read_text())
+    try:
+        with pytest.raises(ZeroDivisionError, match="another"):
+            list(steps.run_all(LAST, settings))
+    finally:
+        (settings.monitors / "another.yaml").unlink()
+    assert ran == ["another", "orders"]
+
+
+def test_where_there_is_no_monitor_there_is_nothing_to_run(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="there is no monitor in .*tablewatch init"):
+        list(steps.run_all(LAST, Settings(home=tmp_path, monitors=tmp_path)))
+
+
 def test_p33_sensitive_values_are_hashed_in_the_store(small_model: None, tmp_path: Path) -> None:
     rows = orders(NIGHTS)
     rows[-1]["product"] = "geheim-marker"
