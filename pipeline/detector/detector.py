@@ -185,6 +185,11 @@ class Detector:
         score[suspect], surprise[suspect] = measured.score, measured.surprise
         return Scores(score, self._p_values(score), surprise, encoded.events, encoded.matrix)
 
+    def glance(self, matrix: np.ndarray) -> np.ndarray:
+        """How surprising each column of records (n, slots) is by the fewest passes there are, float64 (n, columns)."""
+        voices = self.voices if self.screen is None else [self.screen.voice]
+        return np.asarray(np.mean([voice.surprises(matrix).mean(axis=1) for voice in voices], axis=0))
+
     def _measured(self, encoded: Encoded) -> Scores:
         """The scores of records, every column of which is hidden in turn."""
         if len(encoded.matrix) == 0:

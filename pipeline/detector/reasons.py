@@ -14,6 +14,8 @@ from pipeline.results import Contribution, Reason
 CANDIDATES = 12
 REASONS = 5
 LEVELS = 16
+SHORTLIST = 4
+"""So many of the levels are measured in full; which of them, the fewest passes there are tell."""
 
 
 def explain(detector: Detector, table: pa.Table, scores: Scores | None = None) -> list[tuple[Contribution, ...]]:
@@ -91,6 +93,13 @@ def _lead_with_the_fitting_level(
     What follows from a category exactly (a distance from a destination) tells levels apart that the logits, by which it
     is reconstructed from the others, do not.
     """
+
+    def in_full(each: np.ndarray, mended: np.ndarray) -> np.ndarray:
+        return _scored_anew(detector, scores, rows[each], columns[each], mended).surprise
+
+    def at_a_glance(each: np.ndarray, mended: np.ndarray) -> np.ndarray:
+        return detector.glance(mended)
+
     network = detector.network
     encoders = list(detector.encoder.columns.values())
     for cell in network.spec.category_cells:
@@ -101,14 +110,16 @@ def _lead_with_the_fitting_level(
         logits = network.cell(output, cell)
         if not encoder.nulls:
             logits[:, 0] = -np.inf
-        likely = np.argsort(-logits[here], axis=1, kind="stable")[:, :LEVELS]
-        each = np.repeat(here, likely.shape[1])
-        mended = scores.matrix[rows[each]]
-        mended[:, network.spec.starts[cell]] = likely.ravel()
-        surprise = _scored_anew(detector, scores, rows[each], columns[each], mended).surprise.sum(axis=1)
-        surprise[np.isneginf(logits[each, likely.ravel()])] = np.inf
-        fitting = likely[np.arange(len(here)), surprise.reshape(likely.shape).argmin(axis=1)]
-        logits[here, fitting] = logits[here].max(axis=1) + 1.0
+        levels = np.argsort(-logits[here], axis=1, kind="stable")[:, :LEVELS]
+        for fewer, surprises in ((SHORTLIST, at_a_glance), (1, in_full)):
+            each = np.repeat(here, levels.shape[1])
+            mended = scores.matrix[rows[each]]
+            mended[:, network.spec.starts[cell]] = levels.ravel()
+            surprise = surprises(each, mended).sum(axis=1)
+            surprise[np.isneginf(logits[each, levels.ravel()])] = np.inf
+            fitting = np.argsort(surprise.reshape(levels.shape), axis=1, kind="stable")[:, :fewer]
+            levels = np.take_along_axis(levels, fitting, axis=1)
+        logits[here, levels[:, 0]] = logits[here].max(axis=1) + 1.0
 
 
 def _shares(fall: np.ndarray, surprise: np.ndarray, impossible: np.ndarray) -> np.ndarray:

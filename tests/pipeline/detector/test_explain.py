@@ -182,13 +182,22 @@ def test_an_impossible_value_leads_whatever_else_is_wrong(
 
 
 @pytest.mark.parametrize(
-    ("nulls", "tried", "leads"),
-    [(0, 16, "b"), (0, 3, "b"), (0, 1, "a"), (3, 16, None), (3, 1, None)],
+    ("nulls", "tried", "shortlist", "leads"),
+    [
+        (0, 16, 4, "b"),
+        (0, 3, 4, "b"),
+        (0, 1, 4, "a"),
+        (3, 16, 4, None),
+        (3, 1, 4, None),
+        (0, 16, 2, "b"),  # at a glance `c` surprises less
+        (0, 16, 1, "c"),
+    ],
 )
 def test_of_the_likeliest_levels_the_one_that_surprises_least_is_expected(
-    monkeypatch: pytest.MonkeyPatch, nulls: int, tried: int, leads: str | None
+    monkeypatch: pytest.MonkeyPatch, nulls: int, tried: int, shortlist: int, leads: str | None
 ) -> None:
     monkeypatch.setattr(reasons_module, "LEVELS", tried)
+    monkeypatch.setattr(reasons_module, "SHORTLIST", shortlist)
     encoder = CategoricalEncoder(10, nulls, ["a", "b", "c"], ["d"], 0)
     network = Network.__new__(Network)
     network.spec = Spec("ensemble", widths=(1, 1), levels=(0, 5), columns=(0, 1))
@@ -201,7 +210,12 @@ def test_of_the_likeliest_levels_the_one_that_surprises_least_is_expected(
         zeros = np.zeros(len(by_level))
         return Scores(zeros, zeros, np.stack([zeros, by_level], axis=1), encoded.events, encoded.matrix)
 
+    def glance(matrix: np.ndarray) -> np.ndarray:
+        by_level = np.array([0.0, 3.0, 2.0, 1.0, 5.0])[matrix[:, 1].astype(int)]
+        return np.stack([np.zeros(len(by_level)), by_level], axis=1)
+
     monkeypatch.setattr(detector, "score_encoded", surprise)
+    monkeypatch.setattr(detector, "glance", glance)
     given = Encoded(np.zeros((1, 2), dtype=np.float32), np.zeros((1, 2, 4), dtype=bool))
     output = np.array([[7.0, 9.0, 5.0, 4.0, 3.0, -50.0]])
 
