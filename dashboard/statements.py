@@ -4,8 +4,14 @@ from __future__ import annotations
 
 HEALTH = "SELECT * FROM v_health ORDER BY monitor"
 
+# By their first, so that what a night's row adds up is added up of these nights only.
 NIGHTS = """
-SELECT * FROM v_partition_summary WHERE monitor = :monitor ORDER BY "partition" DESC LIMIT :nights
+SELECT * FROM v_partition_summary WHERE monitor = :monitor AND "partition" >= (
+  SELECT min("partition") FROM (
+    SELECT "partition" FROM v_partition_summary WHERE monitor = :monitor ORDER BY "partition" DESC LIMIT :nights
+  ) AS latest
+)
+ORDER BY "partition" DESC
 """
 
 PARTITIONS = """

@@ -20,6 +20,7 @@ from pipeline.errors import RefusedData
 Progress = Callable[[float, str], None]
 PARTS = 10
 AT_ONCE = 2
+"""So many parts of a batch are measured side by side, on as many cores as a small machine has."""
 ROWS = 3_072
 """So many rows, one for each record and pass, go through a network at once: a layer of them stays in the cache."""
 EXACT_COLUMNS = 24

@@ -39,9 +39,12 @@ def accepted_records(
 
     from pipeline import training
     from pipeline.steps.labelled import WindowLabels
-    from pipeline.validation import KeyCensus, RecordCheck, learn, unique_columns
+    from pipeline.validation import KeyCensus, RecordCheck, first_suite, learn, unique_columns
 
-    names = [n for n in source.schema(list(partitions)).names if n not in monitor.columns.exclude]
+    schema, excluded = source.schema(list(partitions)), monitor.columns.exclude
+    # The monitor may expect something of a column that nothing is learned of.
+    named = first_suite(monitor, schema).columns
+    names = [n for n in schema.names if n not in excluded or n in named]
     batches = source.batches(list(partitions), names)
     labels = labels or WindowLabels(monitor)
     sampled = training.sample(batches, sum(partitions.values()), monitor.training.max_rows, seed, labels.are_expected)
@@ -53,6 +56,7 @@ def accepted_records(
     check = RecordCheck(monitor, max(partitions), suite, KeyCensus(none, none))
     accepted = [check.check(batch, 0).accepted for batch in window.to_batches()]
     table = pa.concat_tables(accepted, promote_options="permissive") if accepted else window
+    table = table.select([n for n in names if n not in excluded])
     counts = {"read": window.num_rows, "accepted": table.num_rows, "quarantined": window.num_rows - table.num_rows}
     if labels.confirmed or labels.expected:
         weighted = int(labels.are_expected(table).sum())

@@ -238,6 +238,19 @@ def test_backfill_runs_each_partition_in_order(trained: tuple[Settings, Path]) -
         list(steps.backfill("orders", "2030-01-01", "2030-01-02", settings))
 
 
+@pytest.mark.parametrize("rule", ["be_between: {column: quantity, max_value: 8}", "be_unique: {column: quantity}"])
+def test_a_column_that_nothing_is_learned_of_may_be_expected_of(small_model: None, tmp_path: Path, rule: str) -> None:
+    own = f"expectations: [{{expect_column_values_to_{rule}, severity: warning}}]\n"
+    settings = house(tmp_path, orders(NIGHTS), f"columns: {{exclude: [quantity]}}\n{own}")
+    steps.run("orders", LAST, settings)
+    store = steps.House(settings).store
+    (broken,) = [each for each in store.validations("orders", LAST) if each.column == "quantity"]
+    assert not broken.success and broken.checked == 150
+    assert "quantity" not in {
+        each.column_name for found in store.anomalies("orders", LAST) for each in found.contributions
+    }
+
+
 def test_all_monitors_run_though_one_is_broken_and_another_refused(trained: tuple[Settings, Path]) -> None:
     settings, _ = trained
     text = (settings.monitors / "orders.yaml").read_text()
