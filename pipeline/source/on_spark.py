@@ -61,8 +61,8 @@ class SparkSource(IbisSource):
             with spark.told(f"{self._monitor.name} {days[0]}"):
                 found = profiles(engine, View(self._table(days), view.schema), self._days, days, metrics)
         except RefusedData:
-            # The embedded engine tells what is wrong with the file, in the words of a monitor without Spark. All metrics,
-            # as these read every column.
+            # The embedded engine tells what is wrong with the file, in the words of a monitor without Spark; all
+            # metrics, as these read every column.
             super().profiles(keys)
             raise
         by_key = {row["partition"]: row for row in found}
