@@ -48,8 +48,8 @@ class Source(Protocol):
 
         `partition`, `rows`; for each column `<column>.null_share` (NaN counts as null) and `<column>.distinct`; for
         numbers `.mean`, `.min`, `.max` and, where the backend has it, `.median`, all over finite values; for booleans
-        `.mean`, the share of true. None where there is nothing to aggregate. With `metrics` no others than these are
-        aggregated: medians and distinct values take by far the longest.
+        `.mean`, the share of true. None where there is nothing to aggregate. With `metrics` these are enough:
+        medians and distinct values take by far the longest.
         """
         ...
 

@@ -57,13 +57,15 @@ class SparkSource(IbisSource):
         if not days:
             return []
         view, engine = self._view(days), self._engine
+        # Every column is read here, so that what Spark cannot read shows before anything else is asked of it.
+        every = {f"{name}.null_share" for name in view.schema.names}
+        wanted = None if metrics is None else every.union(metrics)
         try:
             with spark.told(f"{self._monitor.name} {days[0]}"):
-                found = profiles(engine, View(self._table(days), view.schema), self._days, days, metrics)
+                found = profiles(engine, View(self._table(days), view.schema), self._days, days, wanted)
         except RefusedData:
-            # The embedded engine tells what is wrong with the file, in the words of a monitor without Spark; all
-            # metrics, as these read every column.
-            super().profiles(keys)
+            # The embedded engine tells what is wrong with the file; and in the words of a monitor without Spark.
+            super().profiles(keys, wanted)
             raise
         by_key = {row["partition"]: row for row in found}
         return [by_key[key] for key in dict.fromkeys(keys)]
