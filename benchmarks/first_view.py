@@ -13,13 +13,9 @@ import argparse
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,41 +24,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.environment import environment
 from benchmarks.store import engine_of
 from benchmarks.years import Years
-from demo.ui import free_port
+from demo.screenshots import dashboard
 from pipeline.store import Store
-
-PATIENCE = 120
-
-
-@contextmanager
-def served(home: Path) -> Iterator[str]:
-    """The address of a dashboard of the store in `home`, once it answers."""
-    port = free_port("0")
-    command = [sys.executable, "-c", "from pipeline.cli import main; main()", "dashboard", "--port", str(port)]
-    quiet = subprocess.DEVNULL
-    variables = {**os.environ, "TABLEWATCH_HOME": str(home), "TABLEWATCH_MONITORS": str(home)}
-    started = time.perf_counter()
-    server = subprocess.Popen(command, env=variables, stdout=quiet, stderr=quiet)  # noqa: S603
-    try:
-        address = f"http://127.0.0.1:{port}"
-        while not answers(f"{address}/_stcore/health"):
-            if time.perf_counter() - started > PATIENCE or server.poll() is not None:
-                raise SystemExit("the dashboard did not start")
-            time.sleep(0.1)
-        print(f"the server answers after {time.perf_counter() - started:.1f} s")
-        yield address
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def answers(url: str) -> bool:
-    """Whether something is served there."""
-    try:
-        with urllib.request.urlopen(url, timeout=5):  # noqa: S310
-            return True
-    except OSError:
-        return False
 
 
 def viewed(browser: Any, address: str) -> tuple[float, float]:
@@ -94,7 +57,8 @@ def main() -> None:
         url = f"sqlite:///{folder}/store.db"
         Store(url).migrate()
         Years(1, options.nights, options.anomalies).fill(engine_of(url))
-        with served(Path(folder)) as address, sync_playwright() as playwright:
+        os.environ |= {"TABLEWATCH_HOME": folder, "TABLEWATCH_MONITORS": folder}
+        with dashboard() as address, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
             views = [viewed(browser, address) for _ in range(options.views)]
             browser.close()
