@@ -12,7 +12,7 @@ def end() -> None:
         session.stop()
     if gateway := SparkContext._gateway:
         gateway.shutdown()
-        # It ends when nobody can write to it any more.
-        gateway.proc.stdin.close()
-        gateway.proc.wait(60)
+        # It would end by itself once nobody can write to it, which a forked process of another test still can.
+        gateway.proc.kill()
+        gateway.proc.wait()
         SparkContext._gateway = SparkContext._jvm = None

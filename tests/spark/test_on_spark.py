@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from spark_cluster import Cluster, kill
-from two_houses import LAST, LAST_RECORDS, NIGHTS, TwoHouses, assert_same, found, last_run, orders
+from two_houses import LAST, LAST_RECORDS, NIGHTS, TwoHouses, assert_same, found, last_score, orders
 
 from pipeline import spark, steps
 from pipeline.errors import ConfigurationError, RefusedData, TablewatchError
@@ -46,7 +46,7 @@ def test_p24_results_are_those_of_a_local_run_and_twice_is_once(houses: TwoHouse
     again = steps.score("orders", LAST, settings=houses.spark, alerts=False)
     assert again.counts == counts and "since the run before" not in again.message
     assert_same(found(houses.spark), local)
-    assert last_run(houses.spark) == last_run(houses.local)
+    assert last_score(houses.spark) == last_score(houses.local)
 
 
 def test_p24_the_scores_of_all_records_are_those_of_a_local_run(houses: TwoHouses, local: Found) -> None:
@@ -142,7 +142,7 @@ def test_p06_p12_a_hostile_partition_is_refused_in_the_words_of_a_local_run(hous
         path.write_bytes(whole)
     here, there = errors
     assert (type(there), str(there)) == (type(here), str(here))
-    assert last_run(houses.spark)["status"] == last_run(houses.local)["status"]
+    assert last_score(houses.spark, night)["status"] == last_score(houses.local, night)["status"]
 
 
 def test_two_files_of_a_night_are_one_table(houses: TwoHouses) -> None:

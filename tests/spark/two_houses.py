@@ -158,9 +158,10 @@ def _parted(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[floa
     return bare, numbers
 
 
-def last_run(settings: Settings) -> dict[str, Any]:
-    """The latest run: how it ended, its counts, its words."""
+def last_score(settings: Settings, partition: str = LAST) -> dict[str, Any]:
+    """The latest run that scored the partition: how it ended, its counts, its words."""
     engine = sa.create_engine(f"sqlite:///{settings.home / 'store.db'}", poolclass=sa.NullPool)
     with engine.connect() as connection:
-        row = connection.execute(sa.text("SELECT * FROM runs ORDER BY started_at DESC LIMIT 1")).mappings().one()
+        scored = "SELECT * FROM runs WHERE partition = :p AND kind = 'score' ORDER BY started_at DESC LIMIT 1"
+        row = connection.execute(sa.text(scored), {"p": partition}).mappings().one()
     return {key: value for key, value in row.items() if key not in OF_A_RUN}
