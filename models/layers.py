@@ -10,13 +10,11 @@ import keras
 from keras import ops
 
 from models.losses import cell_losses
-from models.spec import Spec
+from models.spec import STRAIGHT, Spec
 
 Tensor = Any
 REACH = 10.0
 """Standard deviations beyond which a training target is not followed; errors are taken against the true value."""
-STRAIGHT = 5.0
-"""Standard deviations up to which a network reads a number as it is; beyond, by its logarithm."""
 
 
 def inputs(spec: Spec) -> tuple[list[Tensor], list[Tensor]]:

@@ -8,12 +8,10 @@ from typing import Any
 
 from keras import ops
 
-from models.spec import Spec
+from models.spec import SMALLEST_LOG_SCALE, Spec
 
 Tensor = Any
 Measure = Callable[[Tensor, Tensor], Tensor]
-SMALLEST_LOG_SCALE = -5.0
-"""The finest scale, e^-5 of a standard deviation: what follows exactly from the others is not worth more."""
 
 
 def sparse_cross_entropy(level: Tensor, logits: Tensor) -> Tensor:

@@ -11,9 +11,8 @@ from typing import Any
 import keras
 
 from models.layers import HideColumns, MemberDense, MemberNorm, ReadRecord, ReconstructionLoss, inputs, outputs
-from models.spec import Spec
+from models.spec import BLOCKS, Spec
 
-BLOCKS = 2
 RATES = (0.05, 0.6)
 
 

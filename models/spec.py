@@ -6,6 +6,13 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+STRAIGHT = 5.0
+"""Standard deviations up to which a network reads a number as it is; beyond, by its logarithm."""
+SMALLEST_LOG_SCALE = -5.0
+"""The finest scale, e^-5 of a standard deviation: what follows exactly from the others is not worth more."""
+BLOCKS = 2
+"""So many residual blocks has the masked-cell network."""
+
 
 @dataclass(frozen=True)
 class Spec:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from models import Spec, build
+from models import Spec
 from pipeline.calibration import Conformal, TailSurprise
 from pipeline.detector.events import event_surprises
 from pipeline.detector.memory import Memory
@@ -229,7 +229,7 @@ class Detector:
         }
         arrays = {"calibration": self.calibration.scores, "rare": self.rare, "floors": self.floors}
         for at, voice in enumerate(self.voices):
-            arrays |= {f"weight_{at}_{i:05d}": w for i, w in enumerate(voice.network.model.get_weights())}
+            arrays |= {f"weight_{at}_{i:05d}": w for i, w in enumerate(voice.network.weights)}
             arrays[f"cells_{at}"] = np.stack([tail.to_array() for tail in voice.cells])
             arrays[f"loudness_{at}"] = voice.loudness.to_array()
         if self.memory is not None:
@@ -287,9 +287,7 @@ def _floors(calibration: Conformal, surprises: np.ndarray) -> np.ndarray:
 
 
 def _restored(spec: Spec, at: int, arrays: Mapping[str, np.ndarray]) -> Network:
-    model = build(spec)
-    model.set_weights([arrays[name] for name in sorted(arrays) if name.startswith(f"weight_{at}_")])
-    return Network(spec, model)
+    return Network(spec, [arrays[name] for name in sorted(arrays) if name.startswith(f"weight_{at}_")])
 
 
 def _part_of(progress: Progress | None, at: int, networks: int) -> Progress | None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from models import Spec
-from models.layers import STRAIGHT
-from pipeline.detector.points import points
+from pipeline.detector.points import drawn_in, points
 
 BLOCK = 2_048
 
@@ -53,7 +52,4 @@ def as_remembered(matrix: np.ndarray, spec: Spec) -> np.ndarray:
 
 def numbers_as_remembered(matrix: np.ndarray, spec: Spec) -> np.ndarray:
     """The numbers of `as_remembered`: missing ones at the mean, far ones drawn in, float32 (n, numbers)."""
-    numbers = np.nan_to_num(matrix[:, list(spec.number_slots)], nan=0.0)
-    size = np.abs(numbers)
-    beyond = np.sign(numbers) * STRAIGHT * (1.0 + np.log(np.maximum(size / STRAIGHT, 1.0)))
-    return np.asarray(np.where(size > STRAIGHT, beyond, numbers), dtype=np.float32)
+    return drawn_in(np.nan_to_num(matrix[:, list(spec.number_slots)], nan=0.0))

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
-from models import Passes, Spec, build
-from models.layers import targets
-from models.losses import cell_errors, cell_losses
+from models import Spec
+from pipeline.detector.masked import Groups, Masked
+from pipeline.detector.shown import Shown
+from pipeline.detector.side_by_side import side_by_side
 from pipeline.errors import RefusedData
+
+if TYPE_CHECKING:
+    import keras
 
 Progress = Callable[[float, str], None]
 PARTS = 10
-AT_ONCE = 2
-"""So many parts of a batch are measured side by side, on as many cores as a small machine has."""
 ROWS = 3_072
-"""So many rows, one for each record and pass, go through a network at once: a layer of them stays in the cache."""
+"""So many records are measured at a time."""
 EXACT_COLUMNS = 24
 BLUNT_STEPS = 1_500
 CURVE_RECORDS = 128
 
 Curve = dict[str, list[float]]
-Groups = Sequence[int]
-Compiled = Callable[..., np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -63,46 +61,36 @@ SCHEDULES = {
 
 
 class Network:
-    """A trained model and the passes by which it measures a record: those of `partitions`, or of `hiding(spec)`."""
+    """A trained model and the passes by which it measures a record: those of `partitions`, or of `hiding(spec)`.
 
-    def __init__(self, spec: Spec, model: keras.Model, partitions: Sequence[Groups] | None = None) -> None:
+    `weights` are the Keras model's, in its own order. The masked-cell network hides columns in many passes, and is run
+    by NumPy; the plain autoencoders see the whole record in one, and are run by Keras.
+    """
+
+    def __init__(self, spec: Spec, weights: Sequence[np.ndarray], partitions: Sequence[Groups] | None = None) -> None:
         self.spec = spec
+        self.weights = list(weights)
         self.loss: float | None = None
         self.curve: Curve = {"steps": [], "training": [], "validation": []}
-        self.model = model
         self.partitions = hiding(spec) if partitions is None else partitions
 
     @cached_property
-    def _errors(self) -> Compiled:
-        return _compiled(Passes(self.model, self.spec, self.partitions), self.spec.slots)
+    def model(self) -> keras.Model:
+        """The Keras model with these weights."""
+        from models import build
+
+        model = build(self.spec)
+        model.set_weights(self.weights)
+        return model
 
     @cached_property
-    def _losses(self) -> Compiled:
-        def losses(spec: Spec, record: Any, output: Any) -> Any:
-            return cell_losses(spec, targets(spec, record), output)
-
-        return _compiled(Passes(self.model, self.spec, self.partitions, losses), self.spec.slots)
-
-    @cached_property
-    def _reconstruction(self) -> Compiled:
-        def whole(record: Any, hidden: Any) -> Any:
-            return self.model([record, hidden], training=False)
-
-        return _compiled(whole, self.spec.slots, self.spec.column_count)
-
-    @cached_property
-    def _errors_of_hidden(self) -> Compiled:
-        def errors(record: Any, hidden: Any) -> Any:
-            return cell_errors(self.spec, record, self.model([record, hidden], training=False))
-
-        return _compiled(errors, self.spec.slots, self.spec.column_count)
+    def _run(self) -> Masked | Shown:
+        return Masked(self.spec, self.weights) if self.spec.model == "ensemble" else Shown(self.spec, self.model)
 
     def alone(self, member: int, groups: Groups) -> Network:
         """The network of one member, measuring a record while each of `groups` is hidden in turn."""
-        spec = replace(self.spec, members=1)
-        model = build(spec)
-        model.set_weights([np.split(weight, self.spec.members)[member] for weight in self.model.get_weights()])
-        return Network(spec, model, [groups])
+        own = [np.split(weight, self.spec.members)[member] for weight in self.weights]
+        return Network(replace(self.spec, members=1), own, [groups])
 
     @classmethod
     def fit(
@@ -120,6 +108,8 @@ class Network:
         `weights` float64 (n,) says how much more often than others a record is drawn. RefusedData when the loss is not
         finite.
         """
+        import keras
+
         schedule = SCHEDULES[spec.model]
         steps = schedule.steps_for(spec, len(matrix))
         model = _seeded(spec, seed)
@@ -132,7 +122,7 @@ class Network:
             steps_per_execution=min(20, part_steps),
         )
         draw = np.random.default_rng(seed)
-        network = cls(spec, model)
+        network = cls(spec, model.get_weights())
         rows = [np.flatnonzero(folds != member) for member in range(spec.members)]
         odds = [None if weights is None else weights[own] / weights[own].sum() for own in rows]
         for part in range(PARTS):
@@ -145,12 +135,13 @@ class Network:
             if not np.isfinite(loss):
                 raise RefusedData(f"training diverged (loss {loss}): look for far-out values in the window's numbers")
             network.loss = float(loss)
-            network._draw_curve((part + 1) * part_steps, matrix, folds)
+            network.weights = model.get_weights()
+            network._draw_curve(model, (part + 1) * part_steps, matrix, folds)
             if progress:
                 progress((part + 1) / PARTS, f"loss {loss:.3f}")
         return network
 
-    def _draw_curve(self, steps: int, matrix: np.ndarray, folds: np.ndarray) -> None:
+    def _draw_curve(self, model: keras.Model, steps: int, matrix: np.ndarray, folds: np.ndarray) -> None:
         """Add a point: the loss of records that each member trains on, and of records of its fold, which it never sees.
 
         The same records at every point, and what is hidden of them is not drawn, so that training draws as it would.
@@ -162,11 +153,21 @@ class Network:
         for name, which in (("training", ~own), ("validation", own)):
             rows = [np.flatnonzero(which[:, member]) for member in range(self.spec.members)]
             chosen = [each[np.linspace(0, len(each) - 1, CURVE_RECORDS).astype(int)] for each in rows]
-            self.curve[name].append(self._loss(matrix[np.stack(chosen, axis=1)]))
+            self.curve[name].append(self._loss(model, matrix[np.stack(chosen, axis=1)]))
 
-    def _loss(self, records: np.ndarray) -> float:
+    def _loss(self, model: keras.Model, record: np.ndarray) -> float:
         """The mean loss of the cells of (n, members, slots), each while it is hidden."""
-        return float(np.mean([self._losses(records[part]) for part in self._parts(len(records))]))
+        from models.layers import targets
+        from models.losses import cell_losses
+
+        if self.spec.model == "ensemble":
+            masked = Masked(self.spec, self.weights)
+            outputs = [masked.hidden_in_turn(record, groups) for groups in self.partitions]
+        else:
+            nothing = np.zeros((*record.shape[:2], self.spec.column_count), dtype=np.float32)
+            outputs = [model([record, nothing], training=False)]
+        target = targets(self.spec, record)
+        return float(np.mean([np.asarray(cell_losses(self.spec, target, output)) for output in outputs]))
 
     def errors(self, matrix: np.ndarray) -> np.ndarray:
         """Each member's reconstruction error of each cell from the other columns, float32 (n, members, cells)."""
@@ -186,7 +187,7 @@ class Network:
 
     def errors_with(self, matrix: np.ndarray, hidden: np.ndarray) -> np.ndarray:
         """The members' mean error of each cell, float32 (n, cells), while any columns are `hidden` (n, columns)."""
-        return self._at_once(self._errors_of_hidden, matrix, hidden, len(self.spec.widths))
+        return self._run.errors_with(matrix, hidden)
 
     def _measured(self, count: int, given: Callable[[slice], np.ndarray]) -> np.ndarray:
         """(count, members, cells): the errors of each cell while its column is hidden, some records at a time.
@@ -194,17 +195,14 @@ class Network:
         `given` makes the rows (k, 1 or members, slots) that the members are given of a slice of the records.
         """
         found = np.empty((count, self.spec.members, len(self.spec.widths)), dtype=np.float32)
-        parts = self._parts(count)
-        # What one part leaves of the machine, between its products and while arrays are copied, another takes.
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            for part, errors in zip(parts, pool.map(lambda each: self._errors(given(each)), parts), strict=True):
-                found[part] = errors
-        return found
+        parts = [slice(start, start + ROWS) for start in range(0, count, ROWS)]
 
-    def _parts(self, count: int) -> list[slice]:
-        passes = max((max(groups) + 1 for groups in self.partitions), default=1)
-        step = max(1, ROWS // passes)
-        return [slice(start, start + step) for start in range(0, count, step)]
+        def told(part: slice) -> np.ndarray:
+            return self._run.errors(given(part), self.partitions)
+
+        for part, errors in zip(parts, side_by_side(told, parts), strict=True):
+            found[part] = errors
+        return found
 
     def reconstruct(self, matrix: np.ndarray, column: np.ndarray) -> np.ndarray:
         """The output (n, outputs) with each record's `column` (n,) hidden: its expected value given the others.
@@ -213,25 +211,13 @@ class Network:
         hidden cells and reconstructed again.
         """
         hidden = np.eye(self.spec.column_count, dtype=np.float32)[column]
-        output = self._output(matrix, hidden)
+        output = self._run.output(matrix, hidden)
         if self.spec.model == "ensemble":
             return output
         for _ in range(3):
             matrix = self.repaired(matrix, column, output)
-            output = self._output(matrix, np.zeros_like(hidden))
+            output = self._run.output(matrix, np.zeros_like(hidden))
         return output
-
-    def _output(self, matrix: np.ndarray, hidden: np.ndarray) -> np.ndarray:
-        return self._at_once(self._reconstruction, matrix, hidden, self.spec.output_width)
-
-    def _at_once(self, compiled: Compiled, matrix: np.ndarray, hidden: np.ndarray, width: int) -> np.ndarray:
-        """What `compiled` gives of records and what is hidden of each, the mean of the members: (n, width)."""
-        found = np.empty((len(matrix), width), dtype=np.float32)
-        for start in range(0, len(matrix), ROWS):
-            part = slice(start, start + ROWS)
-            each = [np.repeat(a[part, None], self.spec.members, axis=1) for a in (matrix, hidden)]
-            found[part] = compiled(*each).mean(axis=1)
-        return found
 
     def cell(self, output: np.ndarray, cell: int) -> np.ndarray:
         """The reconstruction of one cell: the logits of its levels or the most likely numbers, (n, levels or width)."""
@@ -262,15 +248,6 @@ def hiding(spec: Spec) -> list[Groups]:
     return [(draw.permutation(columns) % 12).tolist() for _ in range(2)]
 
 
-def _compiled(function: Callable[..., Any], *widths: int) -> Compiled:
-    """`function` of tensors (n, members, width) each, as one graph for any number of records and members."""
-    import tensorflow as tf
-
-    signature = [tf.TensorSpec((None, None, width), tf.float32) for width in widths]
-    graph = tf.function(function, input_signature=signature, autograph=False)
-    return lambda *arrays: np.asarray(graph(*(np.asarray(array, np.float32) for array in arrays)))
-
-
 def _warm_up(model: keras.Model, part: int) -> None:
     """Raise the weight of the divergence from 0 to 1 over the first third of the training."""
     if "divergence" in {layer.name for layer in model.layers}:
@@ -279,6 +256,8 @@ def _warm_up(model: keras.Model, part: int) -> None:
 
 def _seeded(spec: Spec, seed: int) -> keras.Model:
     """Keras draws the seeds of weights and noise from Python's own generator; its user's state is put back."""
+    from models import build
+
     state = random.getstate()
     random.seed(seed)
     try:

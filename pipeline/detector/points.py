@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from models.spec import STRAIGHT
+
 MISMATCH = 1.0
 
 
@@ -23,3 +25,12 @@ def points(numbers: np.ndarray, categories: Iterable[tuple[np.ndarray, int]]) ->
 def one_hot(levels: np.ndarray, count: int) -> np.ndarray:
     """A mark in one of `count` + 1 places for each of `levels` (n,), the first for what was never seen, float32."""
     return np.asarray(np.eye(count + 1, dtype=np.float32)[levels.astype(int) + 1])
+
+
+def drawn_in(numbers: np.ndarray) -> np.ndarray:
+    """Numbers as they are up to `STRAIGHT`, beyond by their logarithm: increasing without end, blown up by nothing."""
+    found = numbers.copy()
+    far = np.abs(numbers) > STRAIGHT
+    beyond = numbers[far]
+    found[far] = np.sign(beyond) * STRAIGHT * (1.0 + np.log(np.abs(beyond) / STRAIGHT))
+    return found

@@ -10,8 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models import Spec
-from models.losses import SMALLEST_LOG_SCALE
+from models.spec import SMALLEST_LOG_SCALE, Spec
 from pipeline.detector.closeness import Closeness
 from pipeline.detector.codes import Companion
 from pipeline.detector.detector import Detector, Scores

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from pipeline.results import ExpectationResult, Quarantined
     from pipeline.scores_file import Write
+    from pipeline.scoring import ScoredBatch
     from pipeline.source import Source
-    from pipeline.steps.tally import Tally
+    from pipeline.steps.tally import Tallied, Tally
     from pipeline.store import ModelVersion
     from pipeline.validation import CheckedBatch, KeyCensus, RecordCheck, Suite
 
@@ -80,10 +81,15 @@ class Checking:
 
     def score(self, tally: Tally, write: Write | None = None) -> None:
         """Check and tally all records, and `write` the scores of the accepted ones. Raises as `batches` does."""
-        for batch in self.batches():
-            scored = tally.add(batch)
+        from pipeline.detector.side_by_side import side_by_side
+
+        def scored(batch: CheckedBatch) -> tuple[CheckedBatch, ScoredBatch, Tallied]:
+            return batch, *tally.scored(batch)
+
+        for batch, scores, tallied in side_by_side(scored, self.batches()):
+            tally.take(tallied, batch.quarantined)
             if write is not None:
-                write(batch.accepted, scored.score, scored.p_value)
+                write(batch.accepted, scores.score, scores.p_value)
 
     def _all_were_read(self) -> None:
         if self.read != self._counted:

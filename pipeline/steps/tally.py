@@ -93,6 +93,12 @@ class Tally:
 
     def add(self, batch: CheckedBatch) -> ScoredBatch:
         """Score the accepted records of a batch."""
+        scored, tallied = self.scored(batch)
+        self.take(tallied, batch.quarantined)
+        return scored
+
+    def scored(self, batch: CheckedBatch) -> tuple[ScoredBatch, Tallied]:
+        """The scores of the accepted records of a batch, and what they come to; nothing of it is added yet."""
         scored = score_batch(
             self.monitor, self.partition, self.detector, batch.accepted, self.rate, self.refresh, self.exact
         )
@@ -102,9 +108,7 @@ class Tally:
         samples = (batch.accepted.select(list(kept)), drawn), (batch.accepted, drawn)
         flagged = scored.matrix[scored.p_value <= self.rate]
         records = batch.accepted.num_rows
-        tallied = Tallied(records, scored.anomalies, flagged, scored.body, counts, scored.score, *samples)
-        self.take(tallied, batch.quarantined)
-        return scored
+        return scored, Tallied(records, scored.anomalies, flagged, scored.body, counts, scored.score, *samples)
 
     def take(self, stretch: Tallied, quarantined: Sequence[Quarantined]) -> None:
         """Add what a stretch of the partition came to."""

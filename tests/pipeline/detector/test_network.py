@@ -84,7 +84,7 @@ def untrained(request: pytest.FixtureRequest) -> Network:
     """A network of each kind whose members differ by chance; what it has learned does not matter here."""
     keras.utils.set_random_seed(0)
     spec = SPECS[request.param]
-    return Network(spec, build(spec))
+    return Network(spec, build(spec).get_weights())
 
 
 def encoded(spec: Spec, n: int = 30) -> np.ndarray:
@@ -140,7 +140,7 @@ def test_a_member_alone_errs_as_it_does_in_company(untrained: Network) -> None:
         pytest.skip("hides nothing")
     spec, matrix = untrained.spec, encoded(untrained.spec)
     groups = [column % 2 for column in range(spec.column_count)]
-    together = Network(spec, untrained.model, [groups]).errors(matrix)
+    together = Network(spec, untrained.weights, [groups]).errors(matrix)
     for member in range(spec.members):
         alone = untrained.alone(member, groups).errors(matrix)
         np.testing.assert_allclose(alone[:, 0], together[:, member], rtol=1e-5, atol=1e-5)
@@ -168,7 +168,7 @@ def test_what_is_put_in_place_is_the_mean_of_the_members(untrained: Network) -> 
 @pytest.mark.parametrize("kind", ["ensemble", "blunt"])
 def test_the_error_of_a_masked_cell_is_against_its_own_value(kind: str) -> None:
     """The model does not see the cell it is judged on: its error depends on the value only through the comparison."""
-    untrained, matrix = Network(SPECS[kind], build(SPECS[kind])), encoded(SPECS[kind])
+    untrained, matrix = Network(SPECS[kind], build(SPECS[kind]).get_weights()), encoded(SPECS[kind])
     other, column = matrix.copy(), np.full(30, 3)
     other[:, 5] += 3.0
     np.testing.assert_array_equal(untrained.reconstruct(other, column), untrained.reconstruct(matrix, column))
@@ -208,5 +208,5 @@ def test_the_loss_is_kept_as_it_falls_and_looking_at_it_changes_no_weight(
     assert seen.curve["validation"][-1] > seen.curve["training"][-1], "80 records are learned by heart"
     monkeypatch.setattr(Network, "_draw_curve", lambda *_: None)
     unseen = Network.fit(spec, matrix, folds, seed=0)
-    for one, other in zip(seen.model.get_weights(), unseen.model.get_weights(), strict=True):
+    for one, other in zip(seen.weights, unseen.weights, strict=True):
         np.testing.assert_array_equal(one, other)
