@@ -3,6 +3,8 @@
 Every run is for one partition: its partition key (`2013-02-03`) or, when a person triggers it, its param `partition`.
 No task asks what day it is. A file in monitors/ that cannot be read is told by the DAG broken_monitors, since an import
 error here would take every other monitor's DAGs down. Where a monitor names endpoints there is deliver_alerts.
+
+Airflow reads this file again in the process of every task, and then only the DAGs of that task's monitor are made.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from airflow.sdk import (
     RetryAction,
     RetryRule,
     StartOfDayMapper,
+    get_parsing_context,
     task,
 )
 from airflow.sdk.exceptions import AirflowSkipException
@@ -30,7 +33,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from pipeline import guides, telemetry
 from pipeline.dag_runs import is_backfill, partition_of, tells_people
 from pipeline.errors import ConfigurationError, FailedMachinery, TablewatchError
-from pipeline.monitor import Monitor, scan
+from pipeline.monitor import Monitor, find, scan
 from pipeline.plain import safe
 from pipeline.settings import Settings
 from pipeline.timetable import KEY_FORMAT, DayBeforeTimetable, day_before
@@ -69,6 +72,14 @@ def register(folder: Path) -> None:
         delivery_dag()
     if errors:
         broken_dag(errors)
+
+
+def register_for(dag_id: str | None, folder: Path) -> None:
+    """Makes the DAGs that a process needs: of one monitor where it runs a task of `dag_id`, else all of them."""
+    for kind in HOURS:
+        if dag_id and dag_id.startswith(f"{kind}_"):
+            return monitor_dags(find(dag_id.removeprefix(f"{kind}_"), folder))
+    return register(folder)
 
 
 def monitor_dags(monitor: Monitor) -> None:
@@ -320,4 +331,4 @@ def _params(kind: str) -> dict[str, Param]:
     return {"partition": partition} | ({"alerts": alerts} if kind in ("validate", "score") else {})
 
 
-register(Settings().monitors)
+register_for(get_parsing_context().dag_id, Settings().monitors)

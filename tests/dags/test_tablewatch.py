@@ -113,6 +113,24 @@ print("RESULT", json.dumps([len(bag.dags), heavy, of_monitors]))
     assert opened == {str(path): 1 for path in folder.iterdir()}
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_process_of_a_task_makes_the_dags_of_its_monitor_alone(
+    parse: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", f"{kind}_flights")
+    bag = parse(flights=MONITOR, retrain_flights=MONITOR + TELLS, taxis=BROKEN)
+    assert set(bag.dags) == {f"{each}_flights" for each in KINDS}
+
+
+@pytest.mark.parametrize("dag_id", ["broken_monitors", "deliver_alerts"])
+def test_the_process_of_a_task_for_all_monitors_makes_every_dag(
+    parse: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, dag_id: str
+) -> None:
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", dag_id)
+    bag = parse(flights=MONITOR + TELLS, taxis=BROKEN)
+    assert set(bag.dags) == {*(f"{kind}_flights" for kind in KINDS), "broken_monitors", "deliver_alerts"}
+
+
 # --- which partition a run is for -------------------------------------------------------------------------------------
 
 
