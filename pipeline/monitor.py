@@ -96,7 +96,7 @@ class Training(Section):
     model: Literal["ensemble", "autoencoder", "vae"] = "ensemble"
     """The model to train."""
     max_rows: int = Field(default=500_000, strict=True, ge=1)
-    """At most so many records are used; more are sampled."""
+    """Of a larger window about so many records are used, drawn by a hash of their keys."""
     min_rows: int = Field(default=200, strict=True, ge=1)
     """With fewer records training is refused."""
     trim: bool = Field(default=False, strict=True)

@@ -15,7 +15,7 @@ from pipeline.calibration import Conformal
 from pipeline.detector import Detector
 from pipeline.detector.baselines import FEWEST_CONTROLS, measure
 from pipeline.detector.network import Progress
-from pipeline.detector.selftest import self_test
+from pipeline.detector.selftest import lots, self_test
 from pipeline.drift import Reference
 from pipeline.encoding import MisreadColumn
 from pipeline.errors import ConfigurationError, CorruptBundle, RefusedData
@@ -51,24 +51,39 @@ def modelled_columns(monitor: Monitor, names: Iterable[str]) -> list[str]:
 
 
 def sample(
+    monitor: Monitor,
     batches: Iterable[pa.RecordBatch],
     total: int,
-    most: int,
     seed: int,
     always: Callable[[pa.RecordBatch], np.ndarray] | None = None,
 ) -> pa.Table:
-    """A uniform sample of about `most` of `total` records, drawn as they stream by; all when they are fewer.
+    """A uniform sample of about `training.max_rows` of `total` records, in one pass; all when they are fewer.
 
-    `always` tells of a batch which records are taken whatever is drawn, bool (n,).
+    A record is drawn by a hash of its primary key and partition, so that the same ones are, in whatever batches and
+    order they come. `always` tells of a batch which records are taken whatever is drawn, bool (n,).
     """
+    most = monitor.training.max_rows
     if total <= most:
         return pa.Table.from_batches(list(batches))
-    draw = np.random.default_rng(seed)
+    below = np.uint64(most * 2**64 // total)
     taken = []
     for batch in batches:
-        drawn = draw.random(batch.num_rows) < most / total
+        drawn = _drawn(monitor, batch, seed, below)
         taken.append(batch.filter(pa.array(drawn | always(batch) if always else drawn)))
     return pa.Table.from_batches(taken)
+
+
+def _drawn(monitor: Monitor, batch: pa.RecordBatch, seed: int, below: np.uint64) -> np.ndarray:
+    """Which records have a lot under `below`, bool (n,).
+
+    None whose key has a null: they have no lot of their own, and would be quarantined before anything learns of them.
+    """
+    identity = list(dict.fromkeys([*monitor.primary_key, monitor.partition_by]))
+    keys = pa.Table.from_batches([batch.select(identity)])
+    drawn = np.logical_and.reduce([np.asarray(column.is_valid()) for column in keys.columns])
+    # Nulls are left out before, as pandas makes floats of a batch of integers with a null, whose hashes are others.
+    drawn[drawn] = lots(keys.filter(pa.array(drawn)), seed) < below
+    return np.asarray(drawn)
 
 
 def put_aside(records: int, seed: int, expected: np.ndarray | None = None) -> np.ndarray:

@@ -233,7 +233,7 @@ def _window(house: House, monitor: Monitor, champion: ModelVersion, detector: De
     if missing := sorted(set(detector.encoder.columns) - set(names)):
         raise RefusedData(f"{span}: column {missing[0]!r} that the champion knows is missing; {mend}")
     batches = source.batches(list(rows), names)
-    window = training.sample(batches, sum(rows.values()), monitor.training.max_rows, champion.seed)
+    window = training.sample(monitor, batches, sum(rows.values()), champion.seed)
     none = {group: frozenset[bytes]() for group in unique_columns(suite)}
     check = RecordCheck(monitor, champion.window_last, suite, KeyCensus(none, none))
     accepted = pa.concat_tables([check.check(batch, 0).accepted for batch in window.to_batches()])

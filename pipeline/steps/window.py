@@ -47,7 +47,7 @@ def accepted_records(
     names = [n for n in schema.names if n not in excluded or n in named]
     batches = source.batches(list(partitions), names)
     labels = labels or WindowLabels(monitor)
-    sampled = training.sample(batches, sum(partitions.values()), monitor.training.max_rows, seed, labels.are_expected)
+    sampled = training.sample(monitor, batches, sum(partitions.values()), seed, labels.are_expected)
     window = sampled.filter(pa.array(~labels.are_confirmed(sampled)))
     expected = window.filter(pa.array(labels.are_expected(window)))
     suite = learn(monitor, window, source.profiles(list(partitions)), expected)

@@ -12,8 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from small_house import MONITOR, SmallHouse, nights
 from typer.testing import CliRunner
 
@@ -22,7 +20,7 @@ from pipeline.detector import Detector, network
 from pipeline.detector.baselines import measure
 from pipeline.errors import ConfigurationError, CorruptBundle, RefusedData
 from pipeline.monitor import Monitor
-from pipeline.training import Challenger, flag_rate, modelled_columns, put_aside, restore, sample, train
+from pipeline.training import Challenger, flag_rate, modelled_columns, put_aside, restore, train
 
 PARTITIONS = {"2013-02-01": 100, "2013-02-02": 140, "2013-02-03": 60}
 
@@ -70,27 +68,6 @@ def challenger() -> Challenger:
 
 def test_keys_partitions_and_excluded_columns_are_not_modelled() -> None:
     assert modelled_columns(monitor(), window().column_names) == ["amount", "fee", "carrier"]
-
-
-class TestSample:
-    @staticmethod
-    def batches(total: int, size: int) -> list[pa.RecordBatch]:
-        return pa.table({"id": np.arange(total)}).to_batches(max_chunksize=size)
-
-    def test_all_records_when_they_are_not_too_many(self) -> None:
-        assert sample(self.batches(50, 7), 50, 50, seed=0)["id"].to_pylist() == list(range(50))
-
-    def test_about_as_many_as_asked_from_everywhere(self) -> None:
-        found = sample(self.batches(50_000, 999), 50_000, 5_000, seed=0)["id"].to_numpy()
-        assert len(found) == pytest.approx(5_000, rel=0.07)
-        assert (np.diff(found) > 0).all()
-        assert np.histogram(found, bins=10, range=(0, 50_000))[0] == pytest.approx([500] * 10, rel=0.25)
-
-    @given(st.integers(1, 200), st.integers(0, 5))
-    def test_p16_the_sample_depends_on_the_seed_and_not_on_the_batches(self, size: int, seed: int) -> None:
-        whole, cut = (sample(self.batches(400, s), 400, 100, seed)["id"].to_pylist() for s in (400, size))
-        other = sample(self.batches(400, size), 400, 100, seed + 1)["id"].to_pylist()
-        assert whole == cut != other
 
 
 class TestPutAside:

@@ -153,11 +153,12 @@ class TestWeights:
         assert not (aside & expected).any() and aside.sum() > 100
         assert (aside == training.put_aside(4_000, 0) & ~expected).all()
 
-    def test_the_sample_always_holds_them(self) -> None:
+    def test_the_sample_always_holds_them(self, tmp_path: Path) -> None:
+        monitor = find("orders", furnished(tmp_path, more=", max_rows: 100").monitors)
         batches = orders(NIGHTS).to_batches(max_chunksize=100)
-        found = training.sample(batches, EACH * 7, 50, 0, lambda batch: np.asarray(batch["id"]) % 500 == 0)
+        found = training.sample(monitor, batches, EACH * 7, 0, lambda batch: np.asarray(batch["id"]) % 500 == 0)
         assert {n * EACH for n in range(7)} <= {*found["id"].to_pylist()}
-        drawn = training.sample(batches, EACH * 7, 50, 0)["id"].to_pylist()
+        drawn = training.sample(monitor, batches, EACH * 7, 0)["id"].to_pylist()
         assert {*drawn} <= {*found["id"].to_pylist()} and found.num_rows <= len(drawn) + 7
 
 
