@@ -22,7 +22,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.environment import environment
-from benchmarks.store import engine_of
+from benchmarks.postgres import engine_of
 from benchmarks.years import Years
 from demo.screenshots import dashboard
 from pipeline.store import Store

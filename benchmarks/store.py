@@ -18,8 +18,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,13 +28,12 @@ import sqlalchemy as sa
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.environment import environment
+from benchmarks.postgres import Write, bare_copy, databases, engine_of, engine_url, in_transaction, inserted, rows_of
 from benchmarks.years import Years
 from dashboard import statements
 from pipeline.results import Anomaly, Contribution
-from pipeline.store import Store, copying, writes
-from pipeline.store.schema import anomalies, contributions
+from pipeline.store import Store, copying
 from tests import older_store
-from tests.postgres import Postgres, server_programs
 
 ROUNDS = 2
 PAGE = Path(__file__).parents[1] / "docs" / "dashboards.md"
@@ -58,29 +56,6 @@ def statements_of(monitor: str, night: str, incident: str) -> dict[str, Statemen
     return found
 
 
-@contextmanager
-def databases() -> Iterator[Callable[[str], str]]:
-    """URLs of new databases on a server that is thrown away."""
-    programs = server_programs()
-    if programs is None:
-        raise SystemExit("this needs PostgreSQL's server programs (apt-get install postgresql)")
-    server = Postgres(programs)
-
-    def make(name: str) -> str:
-        with engine_of(server.url).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        return sa.make_url(server.url).set(database=name).render_as_string(hide_password=False)
-
-    try:
-        yield make
-    finally:
-        server.stop()
-
-
-def engine_of(url: str) -> sa.Engine:
-    return sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"), poolclass=sa.NullPool)
-
-
 def milliseconds(run: Callable[[], object]) -> float:
     began = time.perf_counter()
     run()
@@ -94,62 +69,26 @@ def measure_writes(counts: list[int]) -> None:
         store.migrate()
         run_id = store.start_run("flights", "2013-02-03", "score", "c0ffee")
         for count in counts:
-            tables = rows_of(count, run_id)
+            tables = rows_of(made_up(count), run_id)
             ways = {"bare": bare_copy(tables), "ours": inserted(tables, copying._copy)}
             ways["inserts"] = inserted(tables, copying._execute_many)
             best = dict.fromkeys(ways, float("inf"))
             for _ in range(ROUNDS):
                 for name, way in ways.items():
-                    best[name] = min(best[name], in_transaction(store, way))
+                    best[name] = min(best[name], in_transaction(store, timed(way)))
             rows = sum(len(rows) for _, rows in tables)
             print(f"{rows:>9,}", *(f"{1000 * rows / each:>12,.0f}" for each in best.values()))
 
 
-def rows_of(count: int, run_id: str) -> list[tuple[sa.Table, list[copying.Row]]]:
+def timed(way: Write) -> Callable[[sa.Connection], float]:
+    return lambda connection: milliseconds(partial(way, connection))
+
+
+def made_up(count: int) -> list[Anomaly]:
+    """Anomalies with five contributions each."""
     why = tuple(Contribution(f"column_{n}", "800", "4", 0.2, n, "reconstruction") for n in range(1, 6))
     record = {f"column_{n}": n * 1.5 for n in range(10)} | {"carrier": "UA"}
-    flagged = [Anomaly(f"2013-{n}", 2.0 + n / 7, 0.0005, 1.0, record, why) for n in range(count)]
-    mark = {"monitor": "flights", "partition": "2013-02-03", "run_id": run_id, "config_hash": "c", "model_version": "v"}
-    now = dt.datetime(2013, 2, 4, 2, tzinfo=dt.UTC)
-    made = writes._anomaly_rows(mark, flagged, {}, now), writes._contribution_rows(mark, flagged)
-    return [(anomalies, list(made[0])), (contributions, list(made[1]))]
-
-
-def bare_copy(tables: list[tuple[sa.Table, list[copying.Row]]]) -> Callable[[sa.Connection], None]:
-    """Of text that was made before: what the server itself and the wire cost."""
-    ready = []
-    for table, rows in tables:
-        lines = ["\t".join(_as_text(value) for value in row.values()) + "\n" for row in rows]
-        ready.append((f"COPY {table.name} ({', '.join(rows[0])}) FROM STDIN", "".join(lines).encode()))
-
-    def write(connection: sa.Connection) -> None:
-        cursor = connection.connection.cursor()
-        for statement, text in ready:
-            with cursor.copy(statement) as copy:  # type: ignore[attr-defined]
-                copy.write(text)
-
-    return write
-
-
-def _as_text(value: object) -> str:
-    return "\\N" if value is None else str(value).replace("'", '"') if isinstance(value, dict) else str(value)
-
-
-def inserted(tables: list[tuple[sa.Table, list[copying.Row]]], way: Any) -> Callable[[sa.Connection], None]:
-    def write(connection: sa.Connection) -> None:
-        copying._copy, kept = way, copying._copy
-        for table, rows in tables:
-            copying.insert(connection, table, iter(rows))
-        copying._copy = kept
-
-    return write
-
-
-def in_transaction(store: Store, way: Callable[[sa.Connection], None]) -> float:
-    with store._writing("benchmark") as connection:
-        took = milliseconds(lambda: way(connection))
-        connection.rollback()
-    return took
+    return [Anomaly(f"2013-{n}", 2.0 + n / 7, 0.0005, 1.0, record, why) for n in range(count)]
 
 
 def measure_reads(years: Years, revision: str, sqlite: bool) -> None:
@@ -169,10 +108,6 @@ def measure_reads(years: Years, revision: str, sqlite: bool) -> None:
         print(f"{'ms at ' + revision:>12} {'ms now':>10}   (the migration took {took:.1f} s)")
         for name in asked:
             print(f"{before[name]:>12.1f} {after[name]:>10.1f}   {name}")
-
-
-def engine_url(url: str) -> str:
-    return url.replace("postgresql://", "postgresql+psycopg://")
 
 
 def times(engine: sa.Engine, asked: dict[str, Statement]) -> dict[str, float]:

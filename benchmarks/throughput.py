@@ -1,46 +1,42 @@
 """Where the time of a night goes: records a second of each stage and of the whole, beside the floor of each stage.
 
-A made-up partition of 30 columns (20 numeric, 6 categorical, 2 datetime, 1 text, 1 boolean) in a Parquet file is scored
-by a champion that was trained for a few steps, as what is measured does not depend on how well. Each stage is run alone
-over the same records; its floor is the least that has to be done: reading the columns with pyarrow, the same checks by
-hand over Arrow compute, the matrix products of the passes. The whole is the step itself, Parquet in, flagged rows
-stored, in a process of its own whose peak memory is told.
+A made-up partition of 30 columns (20 numeric, 6 categorical, 2 datetime, 1 text, 1 boolean) in Parquet files or in a
+PostgreSQL of this script's own is scored by a champion that was trained for a few steps, as what is measured does not
+depend on how well. Each stage is run alone over the same records; its floor is the least that has to be done: reading
+the columns by pyarrow, or by COPY to the client; the same checks by hand over Arrow compute; the matrix products of the
+passes; a bare COPY of the flagged rows. The whole is the step itself, from the source to the flagged rows in a
+PostgreSQL store, in a process of its own whose peak memory is told; its floor is that of all stages together. CPU is
+this process's: what a PostgreSQL takes is in the seconds alone.
 
-    python benchmarks/throughput.py [--rows 1000000] [--whole 1000000,10000000]
+    python benchmarks/throughput.py [--source postgres] [--rows 1000000] [--whole 1000000,10000000]
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import json
-import resource
-import shutil
+import os
+import re
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import validation as made_up
 from benchmarks.environment import environment
+from benchmarks.made_up_table import DatabaseTable, ParquetFiles, Table
+from benchmarks.postgres import databases
+from benchmarks.stages import Cost, Stage, floors, stages
 from pipeline import steps
-from pipeline.settings import Settings
-from pipeline.source import open_source
 from pipeline.steps.house import House
 
-WINDOW_RECORDS, PIECE = 2_000, 250_000
+WINDOW_ROWS, SEED = 2_000, 99
 MONITOR = """\
-source: {{files: "{data}/*.parquet"}}
+source: {source}
 partition_by: day
 primary_key: [id]
 training: {{window: 10}}
@@ -49,167 +45,100 @@ expectations: [{{expect_table_row_count_to_be_between: {{min_value: 1}}}}]
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What some work took."""
+class Whole:
+    """The step over so many records, and the most memory that its process held, in MB."""
 
-    wall: float
-    cpu: float
-
-    @classmethod
-    def of(cls, work: Callable[[], Any]) -> Cost:
-        wall, cpu = time.perf_counter(), time.process_time()
-        work()
-        return cls(time.perf_counter() - wall, time.process_time() - cpu)
+    stage: Stage
+    peak: float
 
 
-def settings(folder: Path) -> Settings:
-    """The home in `folder`, with the one monitor that reads its data."""
-    monitors = folder / "monitors"
-    monitors.mkdir(exist_ok=True)
-    (monitors / "made_up.yaml").write_text(MONITOR.format(data=folder / "data"), encoding="utf-8")
-    return Settings(home=folder / "home", monitors=monitors)
-
-
-def write_day(path: Path, day: dt.date, rows: int, seed: int) -> None:
-    """The records of a day as a Parquet file, made a piece at a time."""
-    writer: pq.ParquetWriter | None = None
-    for at, first in enumerate(range(0, rows, PIECE)):
-        table = made_up.records(min(PIECE, rows - first), seed + at, day).drop_columns(["reference"])
-        table = table.set_column(0, "id", pa.array(first + np.arange(table.num_rows)))
-        writer = writer or pq.ParquetWriter(path, table.schema)
-        writer.write_table(table, row_group_size=PIECE)
-    if writer:
-        writer.close()
-
-
-def prepared(folder: Path) -> Settings:
-    """A home with a champion."""
+def train(table: Table, monitors: Path) -> None:
+    """Write the monitor and the window, and make a champion of them."""
     from pipeline.detector import network
 
-    (folder / "data").mkdir()
+    (monitors / "made_up.yaml").write_text(MONITOR.format(source=table.source), encoding="utf-8")
     for seed, day in enumerate(made_up.WINDOW):
-        write_day(folder / "data" / f"{day}.parquet", day, WINDOW_RECORDS, seed)
+        table.write(day, WINDOW_ROWS, seed)
     network.SCHEDULES.update(dict.fromkeys(network.SCHEDULES, network.Schedule(400, 128, 3e-3, fewest=400)))
-    here = settings(folder)
-    steps.train("made_up", made_up.WINDOW[-1].isoformat(), settings=here)
-    return here
+    steps.train("made_up", made_up.WINDOW[-1].isoformat())
 
 
-def stages(folder: Path, here: Settings) -> Iterator[tuple[str, Cost, Cost | None]]:
-    """Each stage's name, its cost and that of its floor, the first time not counted."""
-    from pipeline import training
-    from pipeline.detector import explain
-    from pipeline.validation import RecordCheck, duplicate_keys, metrics_of
-
-    house, partition = House(here), made_up.DAY.isoformat()
-    monitor = house.monitor("made_up")
-    champion = house.champion(monitor)
-    suite = house.suite(monitor, champion)
-    source = open_source(monitor, types=suite.schema)
-    columns = source.schema([partition]).names
-    file = folder / "data" / f"{partition}.parquet"
-    batches = list(source.batches([partition], columns))
-    arrow = Cost.of(lambda: [None for _ in pq.ParquetFile(file).iter_batches(65_536)])
-    yield "profile", Cost.of(lambda: source.profiles([partition], metrics_of(suite))), None
-    yield "read, by key", Cost.of(lambda: [None for _ in source.batches([partition], columns)]), arrow
-
-    def read(names: list[str] | None) -> Iterator[pa.RecordBatch]:
-        return (batch if names is None else batch.select(names) for batch in batches)
-
-    accepted: list[pa.Table] = []
-
-    def checked() -> None:
-        check = RecordCheck(monitor, partition, suite, duplicate_keys(monitor, suite, read))
-        accepted[:] = [check.check(batch, 0).accepted for batch in batches]
-
-    by_hand = Cost.of(lambda: made_up.by_hand(monitor, suite, batches))
-    yield "census and records", Cost.of(checked), by_hand
-    detector = training.restore(monitor, *house.registry.load("made_up", champion.version, champion.sha256))
-    rate = training.flag_rate(monitor, WINDOW_RECORDS)
-    encoded = [detector.encoder.encode(table) for table in accepted]
-    yield "encode", Cost.of(lambda: [detector.encoder.encode(table) for table in accepted]), None
-    detector.score_encoded(encoded[0], rate)
-    scored: list[Any] = []
-    cost = Cost.of(lambda: scored.extend(detector.score_encoded(each, rate) for each in encoded))
-    measured = sum(int((each.surprise > 0).any(axis=1).sum()) for each in scored)
-    screened = sum(len(each.score) for each in scored)
-    yield f"score ({measured / screened:.1%} in full)", cost, gemm(detector, screened, measured)
-    flagged = [(table, each) for table, each in zip(accepted, scored, strict=True) if (each.p_value <= rate).any()]
-
-    def explained() -> None:
-        for table, each in flagged:
-            rows = np.flatnonzero(each.p_value <= rate)
-            explain(detector, table.take(pa.array(rows)), each.take(rows))
-
-    yield f"explain {sum(int((e.p_value <= rate).sum()) for _, e in flagged):,}", Cost.of(explained), None
+def whole(rows: int, parts: Sequence[Stage]) -> Whole:
+    """The step in a process of its own, over the partition as it is."""
+    told = subprocess.run([sys.executable, __file__, "--score"], check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603
+    said = json.loads(told.splitlines()[-1])
+    return Whole(Stage(f"whole, {rows:,} rows", rows, Cost(**said["cost"]), floors(parts, rows)), said["peak"])
 
 
-def gemm(detector: Any, screened: int, measured: int) -> Cost:
-    """The matrix products of the residual blocks alone, for the passes of the screen and of the full measure."""
-    spec = detector.network.spec
-    screen = max(detector.screen.groups) + 1 if detector.screen else 0
-    full = len(detector.voices) * spec.members * sum(max(groups) + 1 for groups in detector.network.partitions)
-    block = 3_072
-    wide, back = (
-        np.ones(shape, np.float32) for shape in ((spec.hidden, 2 * spec.hidden), (2 * spec.hidden, spec.hidden))
-    )
-    rows = np.ones((block, spec.hidden), np.float32)
-
-    def products() -> None:
-        for _ in range((screened * screen + measured * full) // block):
-            for _ in range(2):
-                rows @ wide @ back
-
-    return Cost.of(products)
-
-
-def whole(folder: Path, rows: int) -> dict[str, float]:
-    """The step in a process of its own: wall and CPU seconds of scoring, and the peak of its memory in MB."""
-    command = [sys.executable, __file__, "--score", str(folder)]
-    told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603
-    return {**json.loads(told.splitlines()[-1]), "rows": rows}
-
-
-def score(folder: Path) -> None:
+def score() -> None:
     """What `whole` starts: TensorFlow and Great Expectations are loaded by a small partition first."""
-    here = settings(folder)
-    steps.score("made_up", made_up.WINDOW[-1].isoformat(), settings=here, alerts=False)
-    cost = Cost.of(lambda: steps.score("made_up", made_up.DAY.isoformat(), settings=here, alerts=False))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"wall": cost.wall, "cpu": cost.cpu, "peak": peak}))
+    steps.score("made_up", made_up.WINDOW[-1].isoformat(), alerts=False)
+    cost = Cost.of(lambda: steps.score("made_up", made_up.DAY.isoformat(), alerts=False))
+    print(json.dumps({"cost": asdict(cost), "peak": peak()}))
+
+
+def peak() -> float:
+    """The most memory that this process held, in MB; `getrusage` would count what its parent held when it began."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
+    return int(found[1]) / 1024 if found else float("nan")
+
+
+def line(stage: Stage) -> str:
+    """A line of the table that `main` prints."""
+    floor = stage.floor
+    times = f" {stage.cost.wall / floor.wall:14.1f}x {stage.cost.cpu / floor.cpu:12.1f}x" if floor else ""
+    return f"{stage.name:28} {stage.a_second:13,.0f} {stage.microseconds:12.2f}{times}"
+
+
+def growth(wholes: Sequence[Whole]) -> str | None:
+    """How the peak of memory grows from the smallest to the largest; None where there is one size."""
+    small, large = (pick(wholes, key=lambda each: each.stage.rows) for pick in (min, max))
+    if small.stage.rows == large.stage.rows:
+        return None
+    times = f"{large.peak / small.peak:.2f} times the peak memory"
+    return f"{large.stage.rows / small.stage.rows:,.0f} times the rows take {times}"
+
+
+def measure(table: Table, rows: int, sizes: Sequence[int]) -> None:
+    """Print a line a stage, then a line for each size of the whole."""
+    print(f"{'stage':28} {'rows a second':>13} {'CPU us a row':>12} {'of floor, time':>15} {'of floor, CPU':>13}")
+    table.write(made_up.DAY, rows, SEED)
+    parts = []
+    for stage in stages(House(), table, rows, WINDOW_ROWS):
+        parts.append(stage)
+        print(line(stage), flush=True)
+    print(line(Stage("floors together", rows, floors(parts, rows))))
+    wholes = []
+    for size in sizes:
+        table.write(made_up.DAY, size, SEED)
+        wholes.append(whole(size, parts))
+        print(f"{line(wholes[-1].stage)}   peak {wholes[-1].peak:,.0f} MB", flush=True)
+    if wholes and (grown := growth(wholes)):
+        print(grown)
 
 
 def main() -> None:
-    """Print a line a stage, then a line for each size of the whole."""
+    """Make the table and a champion, and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--source", choices=("parquet", "postgres"), default="parquet")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--whole", default="1000000")
-    parser.add_argument("--score", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--score", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.score:
-        return score(options.score)
-    print(environment())
-    folder = Path(tempfile.mkdtemp(prefix="tablewatch-throughput-"))
-    file = folder / "data" / f"{made_up.DAY}.parquet"
-    try:
-        here = prepared(folder)
-        write_day(file, made_up.DAY, options.rows, 99)
-        print(f"{'stage':28} {'rows a second':>13} {'CPU us a row':>12} {'of floor, CPU':>13}")
-        for name, cost, floor in stages(folder, here):
-            times = f"{cost.cpu / floor.cpu:12.1f}x" if floor else ""
-            print(
-                f"{name:28} {options.rows / cost.wall:13,.0f} {cost.cpu / options.rows * 1e6:12.2f} {times}", flush=True
-            )
-        for rows in (int(each) for each in options.whole.split(",") if each):
-            write_day(file, made_up.DAY, rows, 99)
-            told = whole(folder, rows)
-            print(
-                f"whole, {rows:12,} rows {rows / told['wall']:13,.0f} {told['cpu'] / rows * 1e6:12.2f}"
-                f"   peak {told['peak']:,.0f} MB",
-                flush=True,
-            )
-    finally:
-        shutil.rmtree(folder)
+        return score()
+    print(f"{environment()}; {options.source}")
+    with databases() as make, tempfile.TemporaryDirectory(prefix="tablewatch-throughput-") as name:
+        folder = Path(name)
+        os.environ |= {
+            "TABLEWATCH_HOME": str(folder / "home"),
+            "TABLEWATCH_MONITORS": name,
+            "TABLEWATCH_STORE_URL": make("store"),
+        }
+        in_files = options.source == "parquet"
+        table = ParquetFiles(folder / "data") if in_files else DatabaseTable(make("watched"))
+        train(table, folder)
+        measure(table, options.rows, [int(each) for each in options.whole.split(",") if each])
     return None
 
 
