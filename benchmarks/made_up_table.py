@@ -87,7 +87,7 @@ class DatabaseTable:
         """See Table."""
         names = sql.SQL(", ").join(map(sql.Identifier, columns))
         wanted = sql.SQL("SELECT {} FROM {} WHERE day = {}").format(names, self._table, sql.Literal(day))
-        out = sql.SQL("COPY ({}) TO STDOUT").format(wanted)
+        out = sql.SQL("COPY ({}) TO STDOUT (FORMAT binary)").format(wanted)
         with psycopg.connect(self._url) as connection, connection.cursor().copy(out) as copy:
             for _ in copy:
                 pass

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from threadpoolctl import threadpool_limits
 
 from benchmarks import validation as made_up
 from benchmarks.made_up_table import Table
@@ -70,6 +71,15 @@ def floors(stages: Iterable[Stage], rows: int) -> Cost:
     return Cost(sum(floor.wall * times for floor, times in known), sum(floor.cpu * times for floor, times in known))
 
 
+def rest(whole: Stage, stages: Sequence[Stage]) -> Stage | None:
+    """What the whole took beyond all stages over the same records; None where their sum is not below it."""
+    beyond = Cost(
+        whole.cost.wall - sum(stage.cost.wall for stage in stages),
+        whole.cost.cpu - sum(stage.cost.cpu for stage in stages),
+    )
+    return Stage("rest of the step", whole.rows, beyond) if beyond.cpu > 0 else None
+
+
 def stages(house: House, table: Table, rows: int, window_rows: int) -> Iterator[Stage]:
     """The stages in the order of a record's path, the first time not counted.
 
@@ -121,7 +131,10 @@ def stages(house: House, table: Table, rows: int, window_rows: int) -> Iterator[
 
 
 def products(detector: Any, screened: int, measured: int) -> Cost:
-    """The matrix products of the residual blocks alone, for the passes of the screen and of the full measure."""
+    """The matrix products of the residual blocks alone, for the passes of the screen and of the full measure.
+
+    On one thread: on matrices of this size the others of a BLAS wait more than they multiply.
+    """
     spec = detector.network.spec
     screen = max(detector.screen.groups) + 1 if detector.screen else 0
     full = len(detector.voices) * spec.members * sum(max(groups) + 1 for groups in detector.network.partitions)
@@ -135,8 +148,9 @@ def products(detector: Any, screened: int, measured: int) -> Cost:
         for _ in range(2 * blocks):
             rows @ wide @ back
 
-    multiplied(1)
-    return Cost.of(lambda: multiplied((screened * screen + measured * full) // block))
+    with threadpool_limits(1):
+        multiplied(1)
+        return Cost.of(lambda: multiplied((screened * screen + measured * full) // block))
 
 
 def stored(store: Store, flagged: Sequence[Anomaly]) -> tuple[Cost, Cost]:

@@ -9,6 +9,7 @@ PostgreSQL store, in a process of its own whose peak memory is told; its floor i
 this process's: what a PostgreSQL takes is in the seconds alone.
 
     python benchmarks/throughput.py [--source postgres] [--rows 1000000] [--whole 1000000,10000000]
+        [--picture docs/images/throughput.png]
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ from benchmarks import validation as made_up
 from benchmarks.environment import environment
 from benchmarks.made_up_table import DatabaseTable, ParquetFiles, Table
 from benchmarks.postgres import databases
-from benchmarks.stages import Cost, Stage, floors, stages
+from benchmarks.stages import Cost, Stage, floors, rest, stages
 from pipeline import steps
 from pipeline.steps.house import House
 
 WINDOW_ROWS, SEED = 2_000, 99
+PLACES = {"parquet": "in Parquet files", "postgres": "in PostgreSQL"}
 MONITOR = """\
 source: {source}
 partition_by: day
@@ -99,7 +101,7 @@ def growth(wholes: Sequence[Whole]) -> str | None:
     return f"{large.stage.rows / small.stage.rows:,.0f} times the rows take {times}"
 
 
-def measure(table: Table, rows: int, sizes: Sequence[int]) -> None:
+def measure(table: Table, rows: int, sizes: Sequence[int]) -> tuple[list[Stage], list[Whole]]:
     """Print a line a stage, then a line for each size of the whole."""
     print(f"{'stage':28} {'rows a second':>13} {'CPU us a row':>12} {'of floor, time':>15} {'of floor, CPU':>13}")
     table.write(made_up.DAY, rows, SEED)
@@ -115,19 +117,29 @@ def measure(table: Table, rows: int, sizes: Sequence[int]) -> None:
         print(f"{line(wholes[-1].stage)}   peak {wholes[-1].peak:,.0f} MB", flush=True)
     if wholes and (grown := growth(wholes)):
         print(grown)
+    return parts, wholes
+
+
+def bars(parts: Sequence[Stage], wholes: Sequence[Whole]) -> list[Stage]:
+    """What the picture shows: the stages, and what a whole of their size took beyond them."""
+    beyond = (rest(each.stage, parts) for each in wholes if each.stage.rows == parts[0].rows)
+    return [*parts, *(each for each in beyond if each)]
 
 
 def main() -> None:
     """Make the table and a champion, and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--source", choices=("parquet", "postgres"), default="parquet")
+    parser.add_argument("--source", choices=PLACES, default="parquet")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--whole", default="1000000")
+    parser.add_argument("--picture", type=Path, help="write a PNG of where the time goes")
     parser.add_argument("--score", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.score:
         return score()
-    print(f"{environment()}; {options.source}")
+    from benchmarks.time_picture import draw  # not in the process whose memory is told
+
+    print(f"{environment()}; {PLACES[options.source]}")
     with databases() as make, tempfile.TemporaryDirectory(prefix="tablewatch-throughput-") as name:
         folder = Path(name)
         os.environ |= {
@@ -138,7 +150,11 @@ def main() -> None:
         in_files = options.source == "parquet"
         table = ParquetFiles(folder / "data") if in_files else DatabaseTable(make("watched"))
         train(table, folder)
-        measure(table, options.rows, [int(each) for each in options.whole.split(",") if each])
+        parts, wholes = measure(table, options.rows, [int(each) for each in options.whole.split(",") if each])
+        if options.picture:
+            title = f"Where the time goes: {options.rows:,} records of 30 columns, {PLACES[options.source]}"
+            draw(bars(parts, wholes), title, options.picture)
+            print(f"wrote {options.picture}")
     return None
 
 
