@@ -137,8 +137,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.score:
         return score()
-    from benchmarks.time_picture import draw  # not in the process whose memory is told
-
+    if options.picture:  # before anything is measured, and not in the process whose memory is told
+        from benchmarks.time_picture import draw
     print(f"{environment()}; {PLACES[options.source]}")
     with databases() as make, tempfile.TemporaryDirectory(prefix="tablewatch-throughput-") as name:
         folder = Path(name)
