@@ -73,7 +73,7 @@ def whole(rows: int, parts: Sequence[Stage]) -> Whole:
 
 
 def score() -> None:
-    """What `whole` starts: TensorFlow and Great Expectations are loaded by a small partition first."""
+    """What `whole` starts: Great Expectations is loaded by a small partition first."""
     steps.score("made_up", made_up.WINDOW[-1].isoformat(), alerts=False)
     cost = Cost.of(lambda: steps.score("made_up", made_up.DAY.isoformat(), alerts=False))
     print(json.dumps({"cost": asdict(cost), "peak": peak()}))
