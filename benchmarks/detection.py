@@ -32,6 +32,7 @@ from benchmarks.environment import environment
 
 OURS = ("ensemble", "autoencoder", "vae")
 PEERS = ("1nn", "knn5", "gmm5", "iforest", "lof", "ocsvm", "pca")
+PYOD = ("ecod", "pyod_ae", "pyod_vae")
 FEWEST_ANOMALIES = 30
 FIGURES = ("auc_roc", "auc_pr", "f1")
 
@@ -50,15 +51,17 @@ def split(x: np.ndarray, y: np.ndarray, seed: int, most: int) -> tuple[np.ndarra
     return x[normal[:half]], x[test], np.arange(len(test)) >= len(test) - len(anomalies)
 
 
+def as_table(x: np.ndarray) -> pa.Table:
+    """A table with the columns of a matrix."""
+    return pa.table({f"c{i:03d}": column for i, column in enumerate(x.T)})
+
+
 def ours(model: str, train: np.ndarray, seed: int) -> Score:
     """The detector that production uses, on a table with the columns of the matrix."""
     from pipeline.detector import Detector
 
-    def table(x: np.ndarray) -> pa.Table:
-        return pa.table({f"c{i:03d}": column for i, column in enumerate(x.T)})
-
-    detector = Detector(model, seed=seed).fit(table(train))
-    return lambda x: detector.score(table(x)).score
+    detector = Detector(model, seed=seed).fit(as_table(train))
+    return lambda x: detector.score(as_table(x)).score
 
 
 def peer(name: str, train: np.ndarray, seed: int) -> Score:
@@ -135,7 +138,7 @@ _PEERS: dict[str, Callable[[np.ndarray, int], Score]] = {
     "lof": _local,
     "ocsvm": _one_class,
     "pca": _components,
-    **{name: (lambda train, seed, name=name: _pyod(name, train, seed)) for name in ("ecod", "pyod_ae", "pyod_vae")},
+    **{name: (lambda train, seed, name=name: _pyod(name, train, seed)) for name in PYOD},
 }
 
 
