@@ -84,18 +84,25 @@ class RealAirflow:
     @contextmanager
     def running(self, **more: str) -> Iterator[RealAirflow]:
         """With two trained monitors that it does not know of yet; afterwards no process or database of it is left."""
-        self._make()
+        self.make()
+        pq.write_table(nights(), self.data)
         variables = self.environment(**more)
         training = self._train(variables)
         try:
             airflow_home._migrate(variables)
             assert training.wait(PATIENCE) == 0, "training failed"
-            with ui.components(variables) as running:
-                assert ui.wait_until_healthy(self.port, running, Event())
+            with self.started(variables):
                 yield self
         finally:
             training.kill()
             self._administer("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+
+    @contextmanager
+    def started(self, variables: dict[str, str]) -> Iterator[dict[Path, subprocess.Popen[bytes]]]:
+        """Its components, healthy, on a database that is migrated; afterwards no process of them is left."""
+        with ui.components(variables) as running:
+            assert ui.wait_until_healthy(self.port, running, Event())
+            yield running
 
     @contextmanager
     def looked_at(self, chromium: str, folder: Path) -> Iterator[Any]:
@@ -145,6 +152,10 @@ class RealAirflow:
         """A run of the DAG by hand, for a partition where there is one; its id."""
         asked = {"logical_date": None} | conf
         return str(until(lambda: self._ask("POST", f"/api/v2/dags/{dag}/dagRuns", asked, missing=None))["dag_run_id"])
+
+    def unpause(self, pattern: str) -> None:
+        """Let the DAGs run whose ids contain the pattern: all of them by one request."""
+        self._ask("PATCH", f"/api/v2/dags?dag_id_pattern={pattern}", {"is_paused": False})
 
     def runs(self, dag: str) -> list[dict[str, Any]]:
         found = self._ask("GET", f"/api/v2/dags/{dag}/dagRuns?limit=50", missing={"dag_runs": []})
@@ -198,10 +209,10 @@ class RealAirflow:
                 self._token = json.load(answer)["access_token"]
         return self._token
 
-    def _make(self) -> None:
+    def make(self) -> None:
+        """The folders, and both databases, empty."""
         for folder in (self.monitors, self.folder / "home" / "airflow", self.folder / "training"):
             folder.mkdir(parents=True)
-        pq.write_table(nights(), self.data)
         self._administer("CREATE DATABASE {}")
 
     def _train(self, variables: dict[str, str]) -> subprocess.Popen[bytes]:
