@@ -37,7 +37,7 @@ from benchmarks.environment import environment
 COLUMNS, HIDDEN = 30, 6
 RATE = 0.001
 TIMES = 3
-LIBRARIES = dict.fromkeys(OURS, "pipeline.detector") | dict.fromkeys(PYOD, "pyod.models.auto_encoder")
+LIBRARIES = dict.fromkeys(OURS, "keras") | dict.fromkeys(PYOD, "pyod.models.auto_encoder")
 
 
 @dataclass(frozen=True)
