@@ -287,7 +287,7 @@ def _floors(calibration: Conformal, surprises: np.ndarray) -> np.ndarray:
 
 
 def _restored(spec: Spec, at: int, arrays: Mapping[str, np.ndarray]) -> Network:
-    return Network(spec, [arrays[name] for name in sorted(arrays) if name.startswith(f"weight_{at}_")])
+    return Network.restored(spec, [arrays[name] for name in sorted(arrays) if name.startswith(f"weight_{at}_")])
 
 
 def _part_of(progress: Progress | None, at: int, networks: int) -> Progress | None:

@@ -1,7 +1,7 @@
-"""The masked-cell network that Keras has trained, run by NumPy: the same numbers to the last bits, in half the time.
+"""The masked-cell network that Keras has trained, run by NumPy: the same numbers but for the last bits, in less time.
 
-A night runs it some hundred million times over rows that fit into a processor's cache, where a product by BLAS and a
-few operations in place are all there is to do. Nothing is traced or compiled first, and TensorFlow is not loaded.
+A night runs it some million times over rows that fit into a processor's cache, where a product by BLAS and a few
+operations in place are all there is to do. Nothing is traced or compiled first, and TensorFlow is not loaded.
 `models.masked` is the definition; tests hold this to it.
 """
 
@@ -27,9 +27,11 @@ Groups = Sequence[int]
 
 
 class Masked:
-    """`weights` are those of the Keras model in its own order, each with an entry a member."""
+    """`weights` are those of the Keras model in its own order; ValueError where they are not those of `spec`."""
 
     def __init__(self, spec: Spec, weights: Sequence[np.ndarray]) -> None:
+        if [weight.shape for weight in weights] != _shapes(spec):
+            raise ValueError(f"the weights are not those of a network of {len(spec.widths)} cells")
         self.spec = spec
         by_member = zip(*(np.split(weight, spec.members) for weight in weights), strict=True)
         self.members = [Member(spec, own) for own in by_member]
@@ -163,6 +165,20 @@ class Member:
         own = {spec.number_cells.index(cell) for cell in cells if cell not in self._rows}
         values = [at for at, cell in enumerate(spec.cell_of_number) if cell in own]
         return values + [len(spec.number_slots) + at for at in sorted(own)]
+
+
+def _shapes(spec: Spec) -> list[tuple[int, ...]]:
+    """The shapes of the Keras model's weights, in its own order."""
+    members, units = spec.members, spec.hidden
+    numbers = len(spec.number_slots) + len(spec.number_cells)
+
+    def dense(inputs: int, outputs: int) -> list[tuple[int, ...]]:
+        return [(members, inputs, outputs), (members, 1, outputs)]
+
+    norm = [(members, 1, units)] * 2
+    reader = dense(numbers, units) + [(members * (spec.levels[cell] + 1), units) for cell in spec.category_cells]
+    block = norm + dense(units, 2 * units) + dense(2 * units, units)
+    return reader + block * BLOCKS + norm + dense(units, spec.output_width)
 
 
 def _after_norm(weights: Iterator[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

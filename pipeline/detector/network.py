@@ -74,6 +74,13 @@ class Network:
         self.curve: Curve = {"steps": [], "training": [], "validation": []}
         self.partitions = hiding(spec) if partitions is None else partitions
 
+    @classmethod
+    def restored(cls, spec: Spec, weights: Sequence[np.ndarray]) -> Network:
+        """The network of weights that were kept, ready to run. ValueError where they are not those of `spec`."""
+        network = cls(spec, weights)
+        _ = network._run
+        return network
+
     @cached_property
     def model(self) -> keras.Model:
         """The Keras model with these weights."""

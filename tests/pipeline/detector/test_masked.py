@@ -93,6 +93,14 @@ def test_with_any_columns_hidden_the_output_is_that_of_keras(kind: str) -> None:
     np.testing.assert_allclose(network.errors_with(record, hidden), errors, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", SPECS)
+def test_weights_of_another_model_are_refused(kind: str) -> None:
+    weights = model_of(SPECS[kind]).get_weights()
+    for wrong in (weights[:-1], [*weights[:-1], weights[-1][..., :1]]):
+        with pytest.raises(ValueError, match="the weights are not those of a network of"):
+            Masked(SPECS[kind], wrong)
+
+
 def test_to_run_a_trained_network_neither_keras_nor_tensorflow_is_loaded() -> None:
     script = """
 import sys
