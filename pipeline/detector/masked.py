@@ -16,10 +16,7 @@ from models.spec import BLOCKS, Spec
 from pipeline.detector.points import drawn_in
 from pipeline.detector.shortfalls import cell_errors
 
-LANES = 48
-"""Rows come in multiples of so many: what is left over goes through other code of a product, which adds up in another
-order, and a record's error would depend on its place."""
-ROWS = 21 * LANES
+ROWS = 1_024
 """So many rows go through a member's layers at once: the widest of them stays in a processor's cache."""
 NORM_EPSILON = 1e-5
 
@@ -85,22 +82,20 @@ class Member:
         cells = [[i for i, column in enumerate(spec.columns) if groups[column] == group] for group in range(count)]
         places = [[place for cell in own for place in spec.places[cell]] for own in cells]
         heads = [(self._head[:, own].T.copy(), self._head_bias[own][:, None]) for own in places]
-        rows = _padded(record)
-        found = np.empty((spec.output_width, len(rows)), dtype=np.float32)
-        for part in _parts(len(rows), ROWS):
-            streams = self._without_each(rows[part], cells)
+        found = np.empty((spec.output_width, len(record)), dtype=np.float32)
+        for part in _parts(len(record), ROWS):
+            streams = self._without_each(record[part], cells)
             for stream, own, (kernel, bias) in zip(streams, places, heads, strict=True):
                 found[own, part] = kernel @ _normed(self._through(stream)).T + bias
-        return found[:, : len(record)]
+        return found
 
     def output(self, record: np.ndarray, hidden: np.ndarray) -> np.ndarray:
         """The output (n, output width) of records (n, slots) of which `hidden` (n, columns) is hidden."""
-        rows, away = _padded(record), _padded(hidden) > 0
-        found = np.empty((len(rows), self.spec.output_width), dtype=np.float32)
-        for part in _parts(len(rows), ROWS):
-            stream = self._through(self._read(rows[part], away[part]))
+        found = np.empty((len(record), self.spec.output_width), dtype=np.float32)
+        for part in _parts(len(record), ROWS):
+            stream = self._through(self._read(record[part], hidden[part] > 0))
             found[part] = _normed(stream) @ self._head + self._head_bias
-        return found[: len(record)]
+        return found
 
     def _through(self, stream: np.ndarray) -> np.ndarray:
         """The residual blocks, in place."""
@@ -203,11 +198,6 @@ def _silu(inner: np.ndarray) -> np.ndarray:
     gate += 1.0
     inner /= gate
     return inner
-
-
-def _padded(rows: np.ndarray) -> np.ndarray:
-    """`rows` (n, width) and as many more as make it a multiple of `LANES`."""
-    return np.concatenate([rows, np.zeros((-len(rows) % LANES, rows.shape[1]), rows.dtype)])
 
 
 def _parts(count: int, step: int) -> Iterator[slice]:

