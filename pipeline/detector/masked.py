@@ -1,4 +1,4 @@
-"""The masked-cell network that Keras has trained, run by NumPy: the same numbers but for the last bits, in less time.
+"""The masked-cell network that Keras has trained, run by NumPy: the same numbers but for the last bits.
 
 A night runs it some million times over rows that fit into a processor's cache, where a product by BLAS and a few
 operations in place are all there is to do. Nothing is traced or compiled first, and TensorFlow is not loaded.

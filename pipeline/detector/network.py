@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[float, str], None]
 PARTS = 10
-ROWS = 3_072
-"""So many records are measured at a time."""
+ROWS = 9_216
+"""So many rows, one for each record and pass, are measured at a time: few enough that all cores have some."""
 EXACT_COLUMNS = 24
 BLUNT_STEPS = 1_500
 CURVE_RECORDS = 128
@@ -202,7 +202,9 @@ class Network:
         `given` makes the rows (k, 1 or members, slots) that the members are given of a slice of the records.
         """
         found = np.empty((count, self.spec.members, len(self.spec.widths)), dtype=np.float32)
-        parts = [slice(start, start + ROWS) for start in range(0, count, ROWS)]
+        passes = max((max(groups) + 1 for groups in self.partitions), default=1)
+        step = max(1, ROWS // passes)
+        parts = [slice(start, start + step) for start in range(0, count, step)]
 
         def told(part: slice) -> np.ndarray:
             return self._run.errors(given(part), self.partitions)
