@@ -17,7 +17,7 @@ from scipy.stats import beta, genpareto, norm
 KNOTS = 512
 TAIL_FROM = 0.98
 TAIL_RECORDS = 20
-SMALLEST = 1e-12
+SMALLEST, LARGEST = 1e-12, np.finfo(np.float64).max
 BY_RANK = 20
 TAIL_SHARE = 0.1
 SHAPE_SPREAD = 0.1
@@ -58,9 +58,10 @@ class TailSurprise:
 
     def __call__(self, errors: np.ndarray) -> np.ndarray:
         """The surprise of each of `errors`, float64 of the same shape; NaN (no error) is no surprise."""
-        logs = np.log(np.maximum(np.nan_to_num(errors.astype(np.float64), nan=0.0), SMALLEST))
+        logs = np.log(np.clip(np.fmax(errors, SMALLEST, dtype=np.float64), None, LARGEST))
         body = np.interp(logs, self.knots, self.surprises)
-        return np.where(logs > self.start, self.tail + (logs - self.start) / self.excess, np.minimum(body, self.tail))
+        beyond = self.tail + (logs - self.start) / self.excess
+        return np.asarray(np.where(logs > self.start, beyond, np.minimum(body, self.tail)))
 
     def inverse(self, surprise: np.ndarray) -> np.ndarray:
         """The error that is a `surprise` of so many nats, float64 of the same shape."""
@@ -162,8 +163,10 @@ class Conformal:
     def p_values(self, scores: np.ndarray) -> np.ndarray:
         """(1 + #{held-out >= score}) / (n + 1) (Bates et al. 2023, eq. 2), then the tail; float64 (n,) in (0, 1]."""
         at_least = len(self.scores) - np.searchsorted(self.scores, scores, side="left")
-        ranked = (1.0 + at_least) / (len(self.scores) + 1.0)
-        return np.where(np.asarray(scores) > self.tail.start, self.tail(scores), ranked)
+        found = np.asarray((1.0 + at_least) / (len(self.scores) + 1.0))
+        beyond = np.asarray(scores) > self.tail.start
+        found[beyond] = self.tail(np.asarray(scores)[beyond])
+        return found
 
     def score_at(self, p_values: np.ndarray) -> np.ndarray:
         """The held-out scores whose p-values are nearest to each of `p_values` (n,) by rank, float64 (n,)."""

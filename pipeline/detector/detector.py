@@ -207,7 +207,10 @@ class Detector:
 
     def _floor(self, events: np.ndarray) -> np.ndarray:
         """The least score that the events (n, columns, EVENTS) of each record allow it, float64 (n,)."""
-        return np.asarray(np.where(events, self.floors, -np.inf).max(axis=(1, 2)))
+        floor = np.full(len(events), -np.inf)
+        some = np.flatnonzero(events.any(axis=(1, 2)))
+        floor[some] = np.where(events[some], self.floors, -np.inf).max(axis=(1, 2))
+        return floor
 
     def _p_values(self, score: np.ndarray) -> np.ndarray:
         """Conformal p-values; where ranks end the fitted tail goes on."""

@@ -68,12 +68,12 @@ class Member:
     def __init__(self, spec: Spec, weights: Sequence[np.ndarray]) -> None:
         self.spec = spec
         each = iter(weights)
-        self._kernel, self._bias = next(each)[0], next(each)[0]
-        self._rows = {cell: next(each) for cell in spec.category_cells}
+        self._kernel, self._bias = _centred(next(each)[0]), _centred(next(each)[0])
+        self._rows = {cell: _centred(next(each)) for cell in spec.category_cells}
         self._blocks = []
         for _ in range(BLOCKS):
             wide = _after_norm(each)
-            self._blocks.append((*wide, next(each)[0], next(each)[0]))
+            self._blocks.append((*wide, _centred(next(each)[0]), _centred(next(each)[0])))
         self._head, self._head_bias = _after_norm(each)
 
     def hidden_in_turn(self, record: np.ndarray, groups: Groups) -> np.ndarray:
@@ -182,12 +182,15 @@ def _after_norm(weights: Iterator[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return scale[0][:, None] * kernel, (offset @ kernel + bias)[0]
 
 
+def _centred(weight: np.ndarray) -> np.ndarray:
+    """A weight (..., units) of what adds to the stream, less its mean over units, which each normalisation drops."""
+    return np.asarray(weight - weight.mean(axis=-1, keepdims=True))
+
+
 def _normed(stream: np.ndarray) -> np.ndarray:
-    """Each row (units,) less its mean, in its standard deviations."""
-    centred = stream - stream.mean(axis=1, keepdims=True)
-    variance = np.einsum("ij,ij->i", centred, centred) / np.float32(stream.shape[1])
-    centred /= np.sqrt(variance + np.float32(NORM_EPSILON))[:, None]
-    return np.asarray(centred)
+    """Each row (units,), whose mean is nothing, in its standard deviations."""
+    variance = np.vecdot(stream, stream) / np.float32(stream.shape[1])
+    return np.asarray(stream / np.sqrt(variance + np.float32(NORM_EPSILON))[:, None])
 
 
 def _silu(inner: np.ndarray) -> np.ndarray:

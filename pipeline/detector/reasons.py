@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 
@@ -13,17 +15,21 @@ from pipeline.results import Contribution, Reason
 
 CANDIDATES = 12
 REASONS = 5
-LEVELS = 16
-SHORTLIST = 4
-"""So many of the levels are measured in full; which of them, the fewest passes there are tell."""
+FINALISTS = 5
+"""The repairs of so many candidates are measured in full; which of them, the fewest passes there are tell."""
+LEVELS, SHORTLIST = 16, 2
+"""Likewise of levels."""
+
+Measure = Callable[[Detector, Scores, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 def explain(detector: Detector, table: pa.Table, scores: Scores | None = None) -> list[tuple[Contribution, ...]]:
     """The `REASONS` largest contributions to each record of `table`, largest first; shares sum to 1.
 
     The `CANDIDATES` most surprising columns are repaired one at a time: hidden, reconstructed from the others, put in
-    place, and the record scored again. A column's share is its part in the fall of the score. Columns that merely
-    disagree with a wrong one do not bring the score down, so the wrong one leads. An impossible value leads always.
+    place, and the record looked at again; those `FINALISTS` whose repair helps most at a glance are scored again. A
+    column's share is its part in the fall of the score. Columns that merely disagree with a wrong one do not bring the
+    score down, so the wrong one leads. An impossible value leads always.
     """
     if table.num_rows == 0:
         return []
@@ -31,12 +37,15 @@ def explain(detector: Detector, table: pa.Table, scores: Scores | None = None) -
     impossible = _impossible(detector, scores.events)
     rows, columns = _candidates(np.where(impossible, np.inf, scores.surprise))
     output = detector.network.reconstruct(scores.matrix[rows], columns)
-    _lead_with_the_fitting_level(detector, scores, rows, columns, output)
+    _lead_with_fitting_levels(detector, scores, rows, columns, output, LEVELS, _at_a_glance)
+    final = _finalists(detector, scores, impossible, rows, columns, output)
+    rows, columns, output = rows[final], columns[final], output[final]
+    _lead_with_fitting_levels(detector, scores, rows, columns, output, SHORTLIST, _in_full)
     fall = _falls(detector, scores, rows, columns, output)
     expected = _expected(detector, table, rows, columns, output)
     names = list(detector.encoder.columns)
     reasons: list[tuple[Contribution, ...]] = []
-    each = min(CANDIDATES, len(names))
+    each = len(rows) // table.num_rows
     for row in range(table.num_rows):
         own = slice(row * each, (row + 1) * each)
         shares = _shares(fall[own], scores.surprise[row, columns[own]], impossible[row, columns[own]])
@@ -70,6 +79,28 @@ def _candidates(surprise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.repeat(np.arange(len(surprise)), each), columns.ravel()
 
 
+def _finalists(
+    detector: Detector,
+    scores: Scores,
+    impossible: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    output: np.ndarray,
+) -> np.ndarray:
+    """Which of the candidates, as many for each record, surprise least at a glance when repaired, int (k,).
+
+    The most surprising one, which comes first, and an impossible value are among them whatever a repair does.
+    """
+    each = len(rows) // len(scores.score)
+    if each <= FINALISTS:
+        return np.arange(len(rows))
+    left = detector.glance(detector.network.repaired(scores.matrix[rows], columns, output)).sum(axis=1)
+    left[impossible[rows, columns]] = -np.inf
+    left[::each] = -np.inf
+    best = np.argsort(left.reshape(-1, each), axis=1, kind="stable")[:, :FINALISTS]
+    return np.asarray(np.sort(best, axis=1) + each * np.arange(len(best))[:, None]).ravel()
+
+
 def _falls(detector: Detector, scores: Scores, rows: np.ndarray, columns: np.ndarray, output: np.ndarray) -> np.ndarray:
     """How far each record's score falls when one column is repaired."""
     mended = detector.network.repaired(scores.matrix[rows], columns, output)
@@ -85,21 +116,32 @@ def _scored_anew(
     return detector.score_encoded(Encoded(mended, events))
 
 
-def _lead_with_the_fitting_level(
-    detector: Detector, scores: Scores, rows: np.ndarray, columns: np.ndarray, output: np.ndarray
+def _at_a_glance(
+    detector: Detector, scores: Scores, rows: np.ndarray, columns: np.ndarray, mended: np.ndarray
+) -> np.ndarray:
+    return detector.glance(mended)
+
+
+def _in_full(
+    detector: Detector, scores: Scores, rows: np.ndarray, columns: np.ndarray, mended: np.ndarray
+) -> np.ndarray:
+    return _scored_anew(detector, scores, rows, columns, mended).surprise
+
+
+def _lead_with_fitting_levels(
+    detector: Detector,
+    scores: Scores,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    output: np.ndarray,
+    count: int,
+    measure: Measure,
 ) -> None:
-    """Change `output` so that of a category's `LEVELS` likeliest levels that one leads which surprises least in place.
+    """Change `output` so that a category's `count` likeliest levels lead in the order of how little they surprise.
 
     What follows from a category exactly (a distance from a destination) tells levels apart that the logits, by which it
     is reconstructed from the others, do not.
     """
-
-    def in_full(each: np.ndarray, mended: np.ndarray) -> np.ndarray:
-        return _scored_anew(detector, scores, rows[each], columns[each], mended).surprise
-
-    def at_a_glance(each: np.ndarray, mended: np.ndarray) -> np.ndarray:
-        return detector.glance(mended)
-
     network = detector.network
     encoders = list(detector.encoder.columns.values())
     for cell in network.spec.category_cells:
@@ -110,16 +152,17 @@ def _lead_with_the_fitting_level(
         logits = network.cell(output, cell)
         if not encoder.nulls:
             logits[:, 0] = -np.inf
-        levels = np.argsort(-logits[here], axis=1, kind="stable")[:, :LEVELS]
-        for fewer, surprises in ((SHORTLIST, at_a_glance), (1, in_full)):
-            each = np.repeat(here, levels.shape[1])
-            mended = scores.matrix[rows[each]]
-            mended[:, network.spec.starts[cell]] = levels.ravel()
-            surprise = surprises(each, mended).sum(axis=1)
-            surprise[np.isneginf(logits[each, levels.ravel()])] = np.inf
-            fitting = np.argsort(surprise.reshape(levels.shape), axis=1, kind="stable")[:, :fewer]
-            levels = np.take_along_axis(levels, fitting, axis=1)
-        logits[here, levels[:, 0]] = logits[here].max(axis=1) + 1.0
+        levels = np.argsort(-logits[here], axis=1, kind="stable")[:, :count]
+        each = np.repeat(here, levels.shape[1])
+        mended = scores.matrix[rows[each]]
+        mended[:, network.spec.starts[cell]] = levels.ravel()
+        surprise = measure(detector, scores, rows[each], columns[each], mended).sum(axis=1)
+        possible = np.isfinite(logits[each, levels.ravel()]).reshape(levels.shape)
+        surprise = np.where(possible, surprise.reshape(levels.shape), np.inf)
+        levels = np.take_along_axis(levels, np.argsort(surprise, axis=1, kind="stable"), axis=1)
+        lead = logits[here].max(axis=1)[:, None] + np.arange(levels.shape[1], 0, -1)
+        possible = np.isfinite(np.take_along_axis(logits[here], levels, axis=1))
+        logits[here[:, None], levels] = np.where(possible, lead, -np.inf)
 
 
 def _shares(fall: np.ndarray, surprise: np.ndarray, impossible: np.ndarray) -> np.ndarray:

@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 
 SLICE = 8_192
 """So many texts are looked at together, so that memory does not grow with a batch."""
-_ALL = 0x110000
 
 
 class Characters:
@@ -21,7 +20,8 @@ class Characters:
         """Of texts without null."""
         self.points = np.frombuffer(_bytes_of(texts).decode().encode("utf-32-le"), np.uint32)
         self.edges = _edges(np.asarray(pc.utf8_length(texts)))
-        seen = np.zeros(_ALL, bool)
+        self._reach = int(self.points.max(initial=0)) + 1
+        seen = np.zeros(self._reach, bool)
         seen[self.points] = True
         self._distinct = np.flatnonzero(seen)
 
@@ -32,14 +32,14 @@ class Characters:
 
     def counts(self, chosen: Sequence[bool] | npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
         """int64 (n,): how many of each text's characters are chosen; `chosen` says it of each of `distinct`."""
-        table = np.zeros(_ALL, bool)
+        table = np.zeros(self._reach, bool)
         table[self._distinct[np.asarray(chosen, bool)]] = True
         sums = _edges(table[self.points])
         return sums[self.edges[1:]] - sums[self.edges[:-1]]
 
     def lowered(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
         """The UTF-8 bytes in small letters, each character by itself, and the edges of the texts among them."""
-        table = np.zeros(_ALL, np.uint32)
+        table = np.zeros(self._reach, np.uint32)
         table[self._distinct] = [ord(each.lower()) for each in self.distinct]
         points = table[self.points]
         raw = np.frombuffer(points.tobytes().decode("utf-32-le").encode(), np.uint8)

@@ -17,7 +17,15 @@ from models import Spec
 from pipeline.detector import Detector, explain
 from pipeline.detector.detector import Scores
 from pipeline.detector.network import Network
-from pipeline.detector.reasons import REASONS, _lead_with_the_fitting_level, _shares
+from pipeline.detector.reasons import (
+    FINALISTS,
+    REASONS,
+    _at_a_glance,
+    _finalists,
+    _in_full,
+    _lead_with_fitting_levels,
+    _shares,
+)
 from pipeline.encoding import Encoded, Encoder
 from pipeline.encoding.categories import CategoricalEncoder
 from pipeline.encoding.numbers import NumericEncoder
@@ -186,9 +194,9 @@ def test_an_impossible_value_leads_whatever_else_is_wrong(
     [
         (0, 16, 4, "b"),
         (0, 3, 4, "b"),
-        (0, 1, 4, "a"),
+        (0, 1, 1, "a"),
         (3, 16, 4, None),
-        (3, 1, 4, None),
+        (3, 1, 1, None),
         (0, 16, 2, "b"),  # at a glance `c` surprises less
         (0, 16, 1, "c"),
     ],
@@ -196,8 +204,6 @@ def test_an_impossible_value_leads_whatever_else_is_wrong(
 def test_of_the_likeliest_levels_the_one_that_surprises_least_is_expected(
     monkeypatch: pytest.MonkeyPatch, nulls: int, tried: int, shortlist: int, leads: str | None
 ) -> None:
-    monkeypatch.setattr(reasons_module, "LEVELS", tried)
-    monkeypatch.setattr(reasons_module, "SHORTLIST", shortlist)
     encoder = CategoricalEncoder(10, nulls, ["a", "b", "c"], ["d"], 0)
     network = Network.__new__(Network)
     network.spec = Spec("ensemble", widths=(1, 1), levels=(0, 5), columns=(0, 1))
@@ -219,7 +225,27 @@ def test_of_the_likeliest_levels_the_one_that_surprises_least_is_expected(
     given = Encoded(np.zeros((1, 2), dtype=np.float32), np.zeros((1, 2, 4), dtype=bool))
     output = np.array([[7.0, 9.0, 5.0, 4.0, 3.0, -50.0]])
 
-    _lead_with_the_fitting_level(detector, surprise(given), np.array([0]), np.array([1]), output)
+    for count, measure in ((tried, _at_a_glance), (shortlist, _in_full)):
+        _lead_with_fitting_levels(detector, surprise(given), np.array([0]), np.array([1]), output, count, measure)
 
     assert encoder.decode([network.cell(output, 1)], None) == [leads]
     assert output[0, 0] == 7.0
+
+
+def test_measured_in_full_is_what_helps_at_a_glance_the_most_surprising_column_and_an_impossible_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    each, detector = 9, Detector()
+    left = np.array([[9.0, 1, 2, 3, 4, 5, 6, 7, 8], [0.0, 8, 7, 6, 5, 4, 3, 2, 1]])
+    rows, columns = np.repeat([0, 1], each), np.tile(np.arange(each), 2)
+    network = Network.__new__(Network)
+    monkeypatch.setattr(Detector, "network", network)
+    monkeypatch.setattr(network, "repaired", lambda matrix, columns, output: np.stack([rows, columns], axis=1))
+    monkeypatch.setattr(detector, "glance", lambda mended: left[mended[:, 0], mended[:, 1]][:, None])
+    scores = Scores(np.zeros(2), np.zeros(2), np.zeros((2, each)), np.zeros((2, each, 4), bool), np.zeros((2, each)))
+    impossible = np.zeros((2, each), dtype=bool)
+    impossible[1, 1] = True
+
+    final = _finalists(detector, scores, impossible, rows, columns, np.zeros((2 * each, 1)))
+
+    assert final.reshape(2, FINALISTS).tolist() == [[0, 1, 2, 3, 4], [9, 10, 15, 16, 17]]
