@@ -140,12 +140,14 @@ def tasks(airflow: RealAirflow) -> Iterator[dict[str, Any]]:
 
 
 def print_waits(instances: Sequence[Mapping[str, Any]], began: dt.datetime) -> None:
-    """A line for each duration, over the monitors, and one for how the tasks ended."""
+    """A line for each duration, over the monitors, and one for how the tasks ended. SystemExit where none scored."""
 
     def since(moment: str) -> float:
         return (dt.datetime.fromisoformat(moment) - began).total_seconds()
 
     scored = [(since(each["start_date"]), since(each["end_date"])) for each in instances if each["task_id"] == "score"]
+    if not scored:
+        raise SystemExit("no task scored; the logs of Airflow tell why")
     print(f"{'under Airflow, seconds':40} {'least':>8} {'median':>8} {'most':>8}")
     for what, seconds in {
         "from the start of the night to scoring": [start for start, _ in scored],

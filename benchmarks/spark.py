@@ -11,7 +11,6 @@ import argparse
 import datetime as dt
 import os
 import platform
-import resource
 import shutil
 import tempfile
 import time
@@ -77,7 +76,6 @@ def measure(folder: Path, sizes: Sequence[int]) -> None:
         taken = [seconds(each, day) for each in (here, there, there)]
         same = flags(here, day) == flags(there, day)
         print(f"{count:>10,} {taken[0]:>9.1f} {taken[1]:>9.1f} {taken[2]:>9.1f}  {same}", flush=True)
-    print(f"this process held {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024:,} MB at most")
 
 
 def settings(folder: Path, data: Path, engine: str) -> Settings:

@@ -7,7 +7,8 @@ import numpy as np
 from models import Spec
 from pipeline.detector.points import drawn_in, points
 
-BLOCK = 2_048
+BLOCK = 256
+"""So many records are compared at once: what comes of it stays in a processor's cache."""
 
 
 class Memory:
@@ -22,7 +23,9 @@ class Memory:
         self.distrust = np.zeros(len(rows)) if distrust is None else distrust
         self.spec = spec
         self._points = as_remembered(rows, spec)
-        self._square = (self._points**2).sum(axis=1) + self.distrust
+        # One product gives the squared distance but for the record's own square, which is the same for all of them.
+        square = (self._points**2).sum(axis=1) + self.distrust
+        self._sides = np.concatenate([-2.0 * self._points.T, square[None].astype(np.float32)])
 
     def distances(self, matrix: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
         """Squared distance of each row of `matrix` (n, slots) to its nearest remembered record, float64 (n,).
@@ -34,7 +37,7 @@ class Memory:
         for start in range(0, len(matrix), BLOCK):
             part = slice(start, start + BLOCK)
             here = as_remembered(matrix[part], self.spec)
-            square = self._square - 2.0 * here @ self._points.T
+            square = np.concatenate([here, np.ones((len(here), 1), np.float32)], axis=1) @ self._sides
             if own is not None:
                 there = np.flatnonzero(own[part] >= 0)
                 square[there, own[part][there]] = np.inf

@@ -49,9 +49,11 @@ class Signal:
         if self.edges is not None:
             found = np.searchsorted(np.array(self.edges), values, side="left")
             return np.where(np.isnan(values), len(self.edges) + 1, found)
-        place = {level: at for at, level in enumerate(self.levels or ())}
-        each, back = np.unique(values, return_inverse=True)
-        return np.array([place.get(int(level), len(place)) for level in each], dtype=np.int64)[back]
+        # The first place is for what was never seen (-1), the last for every level beyond those of the window.
+        levels = np.array(self.levels or (), dtype=np.int64)
+        bin_of = np.full(levels.max(initial=-1) + 3, len(levels))
+        bin_of[levels + 1] = np.arange(len(levels))
+        return np.asarray(bin_of[np.minimum(values.astype(np.int64) + 1, len(bin_of) - 1)])
 
     def groups(self) -> np.ndarray:
         """The group of each bin, int64 (bins,): ten equally frequent ones of numbers and null; each level its own."""

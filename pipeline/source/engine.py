@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pipeline.records import as_text
 from pipeline.source.connection import Connect
 
-MEMORY = "1GB"
+MEMORY = "512MB"
 """What the embedded engine may take before it spills to disk: what a partition costs does not grow with it."""
 
 
