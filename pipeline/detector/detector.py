@@ -187,8 +187,15 @@ class Detector:
 
     def glance(self, matrix: np.ndarray) -> np.ndarray:
         """How surprising each column of records (n, slots) is by the fewest passes there are, float64 (n, columns)."""
-        voices = self.voices if self.screen is None else [self.screen.voice]
-        return np.asarray(np.mean([voice.surprises(matrix).mean(axis=1) for voice in voices], axis=0))
+        return np.asarray(np.mean([voice.surprises(matrix).mean(axis=1) for voice in self._quickest], axis=0))
+
+    def loudness(self, matrix: np.ndarray) -> np.ndarray:
+        """How surprising records (n, slots) are as wholes by the fewest passes there are, float64 (n,)."""
+        return np.asarray(np.mean([voice(voice.surprises(matrix)) for voice in self._quickest], axis=0))
+
+    @property
+    def _quickest(self) -> list[ColumnVoice]:
+        return self.voices if self.screen is None else [self.screen.voice]
 
     def _measured(self, encoded: Encoded) -> Scores:
         """The scores of records, every column of which is hidden in turn."""

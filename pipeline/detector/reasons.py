@@ -87,14 +87,14 @@ def _finalists(
     columns: np.ndarray,
     output: np.ndarray,
 ) -> np.ndarray:
-    """Which of the candidates, as many for each record, surprise least at a glance when repaired, int (k,).
+    """Which of the candidates, as many for each record, are the least loud at a glance when repaired, int (k,).
 
     The most surprising one, which comes first, and an impossible value are among them whatever a repair does.
     """
     each = len(rows) // len(scores.score)
     if each <= FINALISTS:
         return np.arange(len(rows))
-    left = detector.glance(detector.network.repaired(scores.matrix[rows], columns, output)).sum(axis=1)
+    left = detector.loudness(detector.network.repaired(scores.matrix[rows], columns, output))
     left[impossible[rows, columns]] = -np.inf
     left[::each] = -np.inf
     best = np.argsort(left.reshape(-1, each), axis=1, kind="stable")[:, :FINALISTS]

@@ -241,7 +241,7 @@ def test_measured_in_full_is_what_helps_at_a_glance_the_most_surprising_column_a
     network = Network.__new__(Network)
     monkeypatch.setattr(Detector, "network", network)
     monkeypatch.setattr(network, "repaired", lambda matrix, columns, output: np.stack([rows, columns], axis=1))
-    monkeypatch.setattr(detector, "glance", lambda mended: left[mended[:, 0], mended[:, 1]][:, None])
+    monkeypatch.setattr(detector, "loudness", lambda mended: left[mended[:, 0], mended[:, 1]])
     scores = Scores(np.zeros(2), np.zeros(2), np.zeros((2, each)), np.zeros((2, each, 4), bool), np.zeros((2, each)))
     impossible = np.zeros((2, each), dtype=bool)
     impossible[1, 1] = True
