@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.drift.measures import score_drift
+from pipeline.drift.measures import score_counts, score_drift, score_edges
 from pipeline.drift.reference import Reference
 
 RECENT = 5
@@ -30,8 +30,9 @@ class Drift:
 
     @classmethod
     def of(cls, reference: Reference, counts: np.ndarray, calibration_scores: np.ndarray, scores: np.ndarray) -> Drift:
-        """From the partition's counts and the `scores` (n,) of its accepted records."""
-        return cls(reference, counts, reference.measure(counts), score_drift(calibration_scores, scores))
+        """From the partition's counts and the `score_counts` of its accepted records, between those of calibration."""
+        window = score_counts(score_edges(calibration_scores), calibration_scores)
+        return cls(reference, counts, reference.measure(counts), score_drift(window, scores))
 
     def asks_for_training(
         self, columns_before: Sequence[Mapping[str, float]], scores_before: Sequence[float], max_drift: float

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import ks_2samp
 
 GROUPS = 10
+SCORE_BINS = 1_000
 FEWEST_RECORDS = 50
 """With fewer records a partition tells nothing of a distribution."""
 
@@ -37,14 +37,23 @@ def ks(window: np.ndarray, partition: np.ndarray) -> float:
     return float(np.abs(np.cumsum(window) / window.sum() - np.cumsum(partition) / partition.sum()).max())
 
 
-def score_drift(calibration_scores: np.ndarray, scores: np.ndarray) -> dict[str, float]:
-    """`score_psi` over ten equally frequent groups and `score_ks` of a partition's scores; nothing of too few."""
-    if min(len(scores), len(calibration_scores)) < FEWEST_RECORDS:
+def score_edges(calibration_scores: np.ndarray) -> np.ndarray:
+    """Ascending scores of held-out records between `SCORE_BINS` equally frequent bins, float64 (SCORE_BINS - 1,)."""
+    shares = np.arange(1, SCORE_BINS) / SCORE_BINS
+    return np.asarray(np.quantile(calibration_scores, shares, method="inverted_cdf"))
+
+
+def score_counts(edges: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """How many of `scores` (n,) lie in each bin, int64 (SCORE_BINS,), to be added up over batches."""
+    return np.bincount(np.searchsorted(edges, scores, side="left"), minlength=SCORE_BINS)
+
+
+def score_drift(window: np.ndarray, partition: np.ndarray) -> dict[str, float]:
+    """`score_psi` over ten equally frequent groups and `score_ks`, from `score_counts` of calibration and partition.
+
+    Nothing of too few records.
+    """
+    if min(window.sum(), partition.sum()) < FEWEST_RECORDS:
         return {}
-    edges = np.quantile(calibration_scores, np.arange(1, GROUPS) / GROUPS)
-    window, partition = (
-        np.bincount(np.searchsorted(edges, each, side="left"), minlength=GROUPS)
-        for each in (calibration_scores, scores)
-    )
-    distance = ks_2samp(calibration_scores, scores, method="asymp").statistic
-    return {"score_psi": psi(window, partition), "score_ks": float(distance)}
+    of_window, of_partition = (counts.reshape(GROUPS, -1).sum(axis=1) for counts in (window, partition))
+    return {"score_psi": psi(of_window, of_partition), "score_ks": ks(window, partition)}

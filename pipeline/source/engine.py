@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,8 +16,11 @@ import pyarrow.compute as pc
 from pipeline.records import as_text
 from pipeline.source.connection import Connect
 
-MEMORY = "512MB"
-"""What the embedded engine may take before it spills to disk: what a partition costs does not grow with it."""
+THREADS = 2
+MEMORY = 256
+"""MiB that the embedded engine takes before it spills to disk: a partition costs no more for having more records."""
+MOST_OF_MACHINE = 0.8
+OUT_OF_MEMORY = "Out of Memory Error"
 
 
 class Engine:
@@ -51,22 +55,61 @@ class Engine:
 
 
 class EmbeddedEngine(Engine):
-    """DuckDB inside this process. What is registered is a view that a stream's own cursor has to be given again."""
+    """DuckDB inside this process. What is registered is a view that a stream's own cursor has to be given again.
+
+    Each thread holds some pages of every column, which of a wide table is more than `MEMORY`: what does not fit is
+    asked again with twice as much, as long as the machine has it.
+    """
 
     def __init__(self) -> None:
         import ibis
 
         # What does not fit in memory is spilled here. A file can ask for an extension; none is fetched for it.
         spill = Path(tempfile.gettempdir()) / f"tablewatch-{uuid.uuid4().hex}"
-        options = {"memory_limit": MEMORY, "temp_directory": str(spill), "autoinstall_known_extensions": False}
+        self._memory = MEMORY
+        options = {"memory_limit": f"{MEMORY}MiB", "threads": THREADS}
+        options |= {"temp_directory": str(spill), "autoinstall_known_extensions": False}
         super().__init__(lambda: ibis.duckdb.connect(**options))
         self._views: dict[str, Callable[[Any, str], Any]] = {}
+
+    def rows(self, expression: Any) -> list[dict[str, Any]]:
+        """See Engine."""
+        while True:
+            try:
+                return super().rows(expression)
+            except Exception as error:
+                self._take_more(error)
+
+    def stream(self, expression: Any, schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
+        """See Engine. The rows are in an order that is always the same, so that those told before are told once."""
+        told = 0
+        while True:
+            seen = 0
+            try:
+                for batch in super().stream(expression, schema, rows):
+                    new = batch.slice(min(max(told - seen, 0), batch.num_rows))
+                    seen += batch.num_rows
+                    if new.num_rows:
+                        told += new.num_rows
+                        yield new
+            except Exception as error:
+                self._take_more(error)
+            else:
+                return
 
     def register(self, make: Callable[[Any, str], Any]) -> Any:
         """The table that `make(backend, name)` makes a view of."""
         name = f"tablewatch:{len(self._views)}"
         self._views[name] = make
         return make(self.backend, name)
+
+    def _take_more(self, error: Exception) -> None:
+        """Twice the memory where that is what was missing; else the error."""
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+        if OUT_OF_MEMORY not in str(error) or 2 * self._memory > MOST_OF_MACHINE * machine:
+            raise error
+        self._memory *= 2
+        self.backend.raw_sql(f"SET memory_limit = '{self._memory}MiB'")
 
     def _beside(self, expression: Any) -> Any:
         import ibis

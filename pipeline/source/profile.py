@@ -16,7 +16,7 @@ from pipeline.source.tables import View
 
 # Databases bound the columns of a result (PostgreSQL at 1,664).
 _METRICS_A_QUERY = 1_000
-_HELD = 10_000_000
+_HELD = 5_000_000
 """So many values a query may hold at once, which it does of what it takes the median or the distinct values of."""
 _HOLDING = ("median", "distinct")
 

@@ -72,7 +72,7 @@ def _tallied(told: dict[str, Any], row: dict[str, Any]) -> Tallied:
         flagged=np.frombuffer(row["flagged"], np.float32).reshape(told["flagged"]),
         body=np.array(told["body"], np.int64),
         counts=None if told["counts"] is None else np.array(told["counts"], np.int64),
-        scores=np.frombuffer(row["scores"], np.float64),
+        scores=np.frombuffer(row["scores"], np.int64),
         normal=_sample(row["normal"]),
         tested=_sample(row["tested"]),
     )

@@ -10,7 +10,7 @@ from zlib import crc32
 import numpy as np
 
 from pipeline.detector.selftest import Sample, SelfTest, lots, self_test
-from pipeline.drift import Drift, Reference
+from pipeline.drift import Drift, Reference, score_counts, score_edges
 from pipeline.incidents import Found, Night, find
 from pipeline.refreshing import Refresh, body_power
 from pipeline.results import Anomaly, ExpectationResult, Neighbour, Quarantined
@@ -36,7 +36,7 @@ class Tallied:
     """What the records of a stretch of a partition add up to; samples are records with their lots, None of none.
 
     `flagged` holds the anomalies as they are encoded, float32 (anomalies, slots); `body` int64 (2,), `counts` int64 or
-    None where no drift is told, `scores` float64 (accepted,).
+    None where no drift is told, `scores` the `score_counts` of all records, int64.
     """
 
     accepted: int
@@ -84,7 +84,8 @@ class Tally:
         self._reference = reference
         self._body = np.zeros(2, np.int64)
         self._counts: np.ndarray | None = None
-        self._scores: list[np.ndarray] = []
+        self._edges = score_edges(detector.calibration.scores)
+        self._scores = score_counts(self._edges, np.zeros(0))
         self._flagged: list[np.ndarray] = []
         self._kinds = {name: encoder.kind for name, encoder in detector.encoder.columns.items()}
         # The same partition draws the same records and canaries again; another draws others.
@@ -107,8 +108,8 @@ class Tally:
         kept = dict.fromkeys([*self._kinds, self.monitor.partition_by, *self.monitor.primary_key])
         samples = (batch.accepted.select(list(kept)), drawn), (batch.accepted, drawn)
         flagged = scored.matrix[scored.p_value <= self.rate]
-        records = batch.accepted.num_rows
-        return scored, Tallied(records, scored.anomalies, flagged, scored.body, counts, scored.score, *samples)
+        records, scores = batch.accepted.num_rows, score_counts(self._edges, scored.score)
+        return scored, Tallied(records, scored.anomalies, flagged, scored.body, counts, scores, *samples)
 
     def take(self, stretch: Tallied, quarantined: Sequence[Quarantined]) -> None:
         """Add what a stretch of the partition came to."""
@@ -117,7 +118,7 @@ class Tally:
         self.anomalies += stretch.anomalies
         self._flagged.append(stretch.flagged)
         self._body += stretch.body
-        self._scores.append(stretch.scores)
+        self._scores = self._scores + stretch.scores
         if stretch.counts is not None:
             self._counts = stretch.counts if self._counts is None else self._counts + stretch.counts
         for sample, more in ((self._normal, stretch.normal), (self._tested, stretch.tested)):
@@ -126,13 +127,12 @@ class Tally:
 
     def tallied(self) -> Tallied:
         """What was added so far, but for the quarantined records, for the tally of the whole partition to `take`."""
-        scores = np.concatenate(self._scores) if self._scores else np.zeros(0)
         flagged = np.concatenate([np.zeros((0, self.detector.encoder.slots), np.float32), *self._flagged])
         normal, tested = (
             None if (table := sample.table()) is None else (table, sample.drawn)
             for sample in (self._normal, self._tested)
         )
-        return Tallied(self.accepted, self.anomalies, flagged, self._body, self._counts, scores, normal, tested)
+        return Tallied(self.accepted, self.anomalies, flagged, self._body, self._counts, self._scores, normal, tested)
 
     def incidents(
         self,
@@ -162,8 +162,7 @@ class Tally:
         """How far the partition lies from the training window; None for a champion that kept nothing to tell it by."""
         if self._reference is None or self._counts is None:
             return None
-        scores = np.concatenate(self._scores)
-        return Drift.of(self._reference, self._counts, self.detector.calibration.scores, scores)
+        return Drift.of(self._reference, self._counts, self.detector.calibration.scores, self._scores)
 
     def self_test(self) -> SelfTest:
         """Whether canaries among the partition's records are flagged."""

@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import binomtest, ks_2samp
 
 from pipeline.drift import RECENT, Drift, Reference, stale
-from pipeline.drift.measures import FEWEST_RECORDS, ks, psi, score_drift
+from pipeline.drift.measures import FEWEST_RECORDS, SCORE_BINS, ks, psi, score_counts, score_drift, score_edges
 from pipeline.encoding import Encoder
 
 FIRST = dt.date(2024, 2, 1)
@@ -58,7 +58,7 @@ def counted(reference: Reference, columns: Columns | pa.Table) -> np.ndarray:
 
 
 def drift(reference: Reference, columns: Columns) -> Drift:
-    return Drift.of(reference, counted(reference, columns), np.zeros(0), np.zeros(0))
+    return Drift.of(reference, counted(reference, columns), np.zeros(1), np.zeros(SCORE_BINS))
 
 
 def index(reference: Reference, columns: Columns) -> dict[str, float]:
@@ -183,22 +183,38 @@ def test_the_score_asks_as_columns_do(reference: Reference) -> None:
     draw = np.random.default_rng(6)
     calibration, moved = draw.normal(0, 1, 5_000), draw.normal(1, 1, 300)
     counts = counted(reference, night(NIGHTS, draw))
-    found = Drift.of(reference, counts, calibration, moved)
-    assert found.score["score_ks"] == pytest.approx(ks_2samp(calibration, moved).statistic)
+    edges = score_edges(calibration)
+    found = Drift.of(reference, counts, calibration, score_counts(edges, moved))
+    assert found.score["score_ks"] == pytest.approx(ks_2samp(calibration, moved).statistic, abs=1 / SCORE_BINS)
     assert found.asks_for_training([], [0.4, 0.4], 0.25) == [
         f"the score has drifted: PSI {found.score['score_psi']:.2f} (bound 0.25)"
     ]
     assert found.asks_for_training([], [0.1, 0.4], 0.25) == []
-    same = score_drift(calibration, draw.normal(0, 1, 300))
+    same = score_drift(*(score_counts(edges, each) for each in (calibration, draw.normal(0, 1, 300))))
     assert same["score_psi"] < 0.1 and same["score_ks"] < 0.12
 
 
 def test_too_few_records_tell_nothing(reference: Reference) -> None:
     draw = np.random.default_rng(7)
     assert reference.measure(counted(reference, night(NIGHTS, draw, FEWEST_RECORDS - 1))) == {}
-    assert score_drift(np.arange(1_000.0), np.arange(FEWEST_RECORDS - 1.0)) == {}
+    edges = score_edges(np.arange(1_000.0))
+    few, enough = (score_counts(edges, np.arange(float(count))) for count in (FEWEST_RECORDS - 1, FEWEST_RECORDS))
+    assert score_drift(enough, few) == score_drift(few, enough) == {} != score_drift(enough, enough)
     empty = pa.table(night(NIGHTS, draw)).slice(0, 0)
     assert reference.measure(counted(reference, empty)) == {}
+
+
+@given(
+    arrays(np.float64, st.integers(FEWEST_RECORDS, 3_000), elements=st.floats(-9, 9), unique=True, fill=st.nothing()),
+    arrays(np.float64, 300, elements=st.floats(-9, 9)),
+    st.integers(0, 300),
+)
+def test_scores_are_counted_between_those_of_calibration(calibration: np.ndarray, scores: np.ndarray, at: int) -> None:
+    edges = score_edges(calibration)
+    counts = score_counts(edges, scores)
+    np.testing.assert_array_equal(counts, score_counts(edges, scores[:at]) + score_counts(edges, scores[at:]))
+    found = score_drift(score_counts(edges, calibration), counts)["score_ks"]
+    assert found == pytest.approx(ks_2samp(calibration, scores).statistic, abs=1 / SCORE_BINS + 1 / len(calibration))
 
 
 def test_counts_add_up_over_batches(reference: Reference) -> None:

@@ -28,9 +28,7 @@ def test_a_scored_stretch() -> None:
     broken = Quarantined(3, None, None, "expect_x", "\x00", {"id": "é"})
     sample = KEPT, np.array([2**64 - 1, 3], np.uint64)
     flagged = np.array([[1.5, np.nan]], np.float32)
-    tallied = Tallied(
-        5, [anomaly], flagged, np.array([1, 2]), np.array([3, 2**40]), np.array([0.1, np.pi]), sample, None
-    )
+    tallied = Tallied(5, [anomaly], flagged, np.array([1, 2]), np.array([3, 2**40]), np.array([7, 2**41]), sample, None)
     back = there_and_back(Stretch(7, 5, [broken], CHECKED, tallied, KEPT))
     assert (back.read, back.accepted, back.quarantined) == (7, 5, [broken])
     assert back.checked.counts == CHECKED.counts and back.checked.kept.equals(KEPT) and back.written.equals(KEPT)
