@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from pipeline.source.connection import Connect
 THREADS = 2
 MEMORY = 256
 """MiB that the embedded engine takes before it spills to disk: a partition costs no more for having more records."""
-MOST_OF_MACHINE = 0.8
 OUT_OF_MEMORY = "Out of Memory Error"
 
 
@@ -58,7 +57,7 @@ class EmbeddedEngine(Engine):
     """DuckDB inside this process. What is registered is a view that a stream's own cursor has to be given again.
 
     Each thread holds some pages of every column, which of a wide table is more than `MEMORY`: what does not fit is
-    asked again with twice as much, as long as the machine has it.
+    asked again with twice as much, as long as there is as much.
     """
 
     def __init__(self) -> None:
@@ -105,8 +104,7 @@ class EmbeddedEngine(Engine):
 
     def _take_more(self, error: Exception) -> None:
         """Twice the memory where that is what was missing; else the error."""
-        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
-        if OUT_OF_MEMORY not in str(error) or 2 * self._memory > MOST_OF_MACHINE * machine:
+        if OUT_OF_MEMORY not in str(error) or 2 * self._memory > _most():
             raise error
         self._memory *= 2
         self.backend.raw_sql(f"SET memory_limit = '{self._memory}MiB'")
@@ -120,6 +118,17 @@ class EmbeddedEngine(Engine):
             if table.name in self._views:
                 self._views[table.name](backend, table.name)
         return backend
+
+
+@cache
+def _most() -> int:
+    """MiB that DuckDB would take by itself: four fifths of the memory of the machine, or of the container."""
+    import ibis
+
+    own = ibis.duckdb.connect()
+    said = own.raw_sql("SELECT parse_formatted_bytes(current_setting('memory_limit'))").fetchone()
+    own.disconnect()
+    return int(said[0]) >> 20
 
 
 def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

@@ -79,9 +79,10 @@ def test_there_is_an_end_to_it_and_other_errors_are_no_lack_of_memory(
 
     source = open_source(monitor(in_parquet(wide(10, 1), tmp_path)))
     monkeypatch.setattr(Engine, "rows", fails)
+    monkeypatch.setattr(engine, "_most", lambda: 100)
     with pytest.raises(FailedMachinery, match="Out of Memory"):
         source.profiles([KEY])
-    assert machine
+    assert machine == ["32.0 MiB", "64.0 MiB"]
     machine.clear()
     said = "Network is unreachable"
     with pytest.raises(FailedMachinery, match="unreachable"):
