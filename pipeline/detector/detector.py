@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from models import Spec
 from pipeline.calibration import Conformal, TailSurprise
-from pipeline.detector.events import event_surprises
+from pipeline.detector.events import event_surprises, floors_of
 from pipeline.detector.memory import Memory
 from pipeline.detector.network import Network, Progress
 from pipeline.detector.screen import FEWEST_COLUMNS, Screen
@@ -155,8 +155,8 @@ class Detector:
         self.screen = None
         if self.model == "ensemble" and self.network.spec.column_count >= FEWEST_COLUMNS:
             self.screen = Screen.fit(self.network, matrix, folds, remembers, self.seed)
-        self.calibration = Conformal.fit(np.maximum(scores, _floors(Conformal.fit(scores), rarest)))
-        self.floors = _floors(self.calibration, self.rare)
+        self.calibration = Conformal.fit(np.maximum(scores, floors_of(Conformal.fit(scores), rarest)))
+        self.floors = floors_of(self.calibration, self.rare)
 
     @property
     def network(self) -> Network:
@@ -240,8 +240,7 @@ class Detector:
         arrays = {"calibration": self.calibration.scores, "rare": self.rare, "floors": self.floors}
         for at, voice in enumerate(self.voices):
             arrays |= {f"weight_{at}_{i:05d}": w for i, w in enumerate(voice.network.weights)}
-            arrays[f"cells_{at}"] = np.stack([tail.to_array() for tail in voice.cells])
-            arrays[f"loudness_{at}"] = voice.loudness.to_array()
+            arrays |= {f"{name}_{at}": array for name, array in voice.to_arrays().items()}
         if self.memory is not None:
             arrays |= {"memory": self.memory.memory.rows, "distrust": self.memory.memory.distrust}
             arrays["distance"] = self.memory.distance.to_array()
@@ -259,10 +258,9 @@ class Detector:
         detector.floors = arrays["floors"]
         detector.calibration = Conformal(arrays["calibration"])
         detector.voices = [
-            ColumnVoice(
+            ColumnVoice.from_arrays(
                 _restored(Spec.from_state(spec), at, arrays),
-                [TailSurprise.from_array(cell) for cell in arrays[f"cells_{at}"]],
-                TailSurprise.from_array(arrays[f"loudness_{at}"]),
+                {name: arrays[f"{name}_{at}"] for name in ("cells", "loudness")},
             )
             for at, spec in enumerate(state["specs"])
         ]
@@ -287,13 +285,6 @@ def _specs(model: str, encoder: Encoder) -> list[Spec]:
         return [scaled, replace(scaled, scaled=False, blunt=True)] if scaled.numbers_only else [scaled]
     inputs = sum(level or width for width, level in encoder.cells)
     return [Spec(model, *shape, members=FOLDS, hidden=40, code=min(max(round(inputs / 4), 2), 16))]
-
-
-def _floors(calibration: Conformal, surprises: np.ndarray) -> np.ndarray:
-    """The least score of a record with an event of so many nats, float64 of the same shape; none for 0 nats."""
-    each, place = np.unique(surprises, return_inverse=True)
-    floors = [calibration.threshold(float(np.exp(-nats))) if nats > 0 else -np.inf for nats in each]
-    return np.array(floors)[place].reshape(surprises.shape)
 
 
 def _restored(spec: Spec, at: int, arrays: Mapping[str, np.ndarray]) -> Network:

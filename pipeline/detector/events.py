@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from pipeline.calibration import Conformal
 from pipeline.encoding import EVENTS, Encoder
 from pipeline.encoding.cells import ColumnEncoder
 from pipeline.encoding.numbers import NumericEncoder
@@ -45,6 +46,13 @@ def event_surprises(encoder: Encoder, table: pa.Table, folds: np.ndarray) -> tup
 def rarest_event(events: np.ndarray, surprises: np.ndarray) -> np.ndarray:
     """The largest surprise among each record's events, float64 (n,), 0 where there is none."""
     return np.asarray(np.where(events, surprises, 0.0).max(axis=(1, 2)))
+
+
+def floors_of(calibration: Conformal, surprises: np.ndarray) -> np.ndarray:
+    """The least score of a record with an event of so many nats, float64 of the same shape; none for 0 nats."""
+    each, place = np.unique(surprises, return_inverse=True)
+    floors = [calibration.threshold(float(np.exp(-nats))) if nats > 0 else -np.inf for nats in each]
+    return np.array(floors)[place].reshape(surprises.shape)
 
 
 def _varies(column: ColumnEncoder) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.calibration import Conformal, TailSurprise
+from pipeline.calibration import Conformal
 from pipeline.detector.network import Network
 from pipeline.detector.voices import ColumnVoice, MemoryVoice, fused
 
@@ -52,20 +52,14 @@ class Screen:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """What `from_arrays` needs beside the network."""
-        return {
-            "groups": self.groups,
-            "cells": np.stack([tail.to_array() for tail in self.voice.cells]),
-            "loudness": self.voice.loudness.to_array(),
-            "ranks": self.ranks.scores,
-        }
+        return {"groups": self.groups, **self.voice.to_arrays(), "ranks": self.ranks.scores}
 
     @classmethod
     def from_arrays(cls, network: Network, arrays: Mapping[str, np.ndarray]) -> Screen:
         """The screen that `to_arrays` wrote, of the same network."""
-        cells = [TailSurprise.from_array(cell) for cell in arrays["cells"]]
-        loudness = TailSurprise.from_array(arrays["loudness"])
         groups = arrays["groups"]
-        return cls(ColumnVoice(network.alone(0, groups.tolist()), cells, loudness), Conformal(arrays["ranks"]), groups)
+        voice = ColumnVoice.from_arrays(network.alone(0, groups.tolist()), arrays)
+        return cls(voice, Conformal(arrays["ranks"]), groups)
 
 
 def dependence(network: Network, matrix: np.ndarray, seed: int) -> np.ndarray:

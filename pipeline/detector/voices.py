@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,16 @@ class ColumnVoice:
         """The surprise of each record (n,): its mean over members, each of which was calibrated alone."""
         each = [self.loudness(_loud(self.network.spec, member)) for member in surprises.swapaxes(0, 1)]
         return np.asarray(np.mean(each, axis=0))
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """What `from_arrays` needs beside the network."""
+        return {"cells": np.stack([tail.to_array() for tail in self.cells]), "loudness": self.loudness.to_array()}
+
+    @classmethod
+    def from_arrays(cls, network: Network, arrays: Mapping[str, np.ndarray]) -> ColumnVoice:
+        """The voice of `network` that `to_arrays` wrote."""
+        cells = [TailSurprise.from_array(cell) for cell in arrays["cells"]]
+        return cls(network, cells, TailSurprise.from_array(arrays["loudness"]))
 
 
 @dataclass

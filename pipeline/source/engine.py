@@ -17,9 +17,11 @@ from pipeline.records import as_text
 from pipeline.source.connection import Connect
 
 THREADS = 2
+"""As many as score beside it; each holds pages of every column."""
 MEMORY = 256
 """MiB that the embedded engine takes before it spills to disk: a partition costs no more for having more records."""
 OUT_OF_MEMORY = "Out of Memory Error"
+"""The class of the error depends on who meets it: DuckDB, or Arrow's reader of its batches."""
 
 
 class Engine:
@@ -48,6 +50,10 @@ class Engine:
         from ibis.expr.operations import IsInf
 
         return number.isinf() if self.backend.has_operation(IsInf) else None
+
+    def orders(self, dtype: Any) -> bool:
+        """Whether rows can be sorted by values of an ibis type."""
+        return not dtype.is_nested()
 
     def _beside(self, expression: Any) -> Any:
         return self._connect()
@@ -80,7 +86,7 @@ class EmbeddedEngine(Engine):
                 self._take_more(error)
 
     def stream(self, expression: Any, schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
-        """See Engine. The rows are in an order that is always the same, so that those told before are told once."""
+        """See Engine. The rows are sorted by all their columns, so that those told before are known by their number."""
         told = 0
         while True:
             seen = 0
@@ -95,6 +101,10 @@ class EmbeddedEngine(Engine):
                 self._take_more(error)
             else:
                 return
+
+    def orders(self, dtype: Any) -> bool:
+        """See Engine."""
+        return True
 
     def register(self, make: Callable[[Any, str], Any]) -> Any:
         """The table that `make(backend, name)` makes a view of."""

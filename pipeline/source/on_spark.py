@@ -78,10 +78,10 @@ class SparkSource(IbisSource):
             return self._engine.frame(table.filter(self._days.within(table, days)).select(list(columns)))
 
     def order(self, key: str, columns: Sequence[str]) -> list[str]:
-        """By which of the columns `batches` sorts the records of a partition."""
+        """By which of the columns records are sorted: as locally, but for nested ones, which Spark cannot all sort."""
         table = self._table(self._days.of([key]))
         needed = dict.fromkeys([*self._monitor.primary_key, *columns])
-        return [name for name in needed if name in columns and not table[name].type().is_nested()]
+        return [name for name in needed if name in columns and self._engine.orders(table[name].type())]
 
     def _table(self, days: tuple[date, ...]) -> Any:
         if days not in self._tables:

@@ -63,8 +63,9 @@ class IbisSource:
         with self._failures.told(_span(days), families=self._families):
             table = view.table.filter(self._days.within(view.table, days)).select(needed)
             # The key first; the rest only so that records that share a key always come in the same order.
-            ordered = table.order_by([name for name in needed if not table[name].type().is_nested()])
-            yield from self._place.engine.stream(ordered, schema, rows)
+            engine = self._place.engine
+            ordered = table.order_by([name for name in needed if engine.orders(table[name].type())])
+            yield from engine.stream(ordered, schema, rows)
 
     def profiles(self, keys: Sequence[str], metrics: Collection[str] | None = None) -> list[Profile]:
         """See Source."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,6 +70,27 @@ def test_what_was_told_before_the_memory_ran_out_is_not_told_again(
     assert len(calls) == 3 and machine == ["32.0 MiB", "64.0 MiB"]
 
 
+def test_p11_records_that_differ_in_nested_columns_alone_come_in_one_order(monitor: Any, tmp_path: Any) -> None:
+    count = 2_000
+    values = np.random.default_rng(0).permutation(count).tolist()
+    held: dict[str, Any] = {"id": [1] * count, "day": [DAY] * count}
+    for name, nested, dtype in (
+        ("list", [[value] for value in values], pa.list_(pa.int64())),
+        (
+            "struct",
+            [{"x": [{"y": value}]} for value in values],
+            pa.struct({"x": pa.list_(pa.struct({"y": pa.int64()}))}),
+        ),
+        ("map", [[(f"{value:04}", value)] for value in values], pa.map_(pa.string(), pa.int64())),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        source = open_source(monitor(in_parquet(pa.table(held | {name: pa.array(nested, dtype)}), folder)))
+        got = pa.Table.from_batches(source.batches([KEY], rows=100))[name].to_pylist()
+        inner = [int(re.findall(r"\d+", text)[-1]) for text in got]
+        assert inner == list(range(count)), name
+
+
 def test_there_is_an_end_to_it_and_other_errors_are_no_lack_of_memory(
     monitor: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, machine: list[str]
 ) -> None:
@@ -84,6 +106,7 @@ def test_there_is_an_end_to_it_and_other_errors_are_no_lack_of_memory(
         source.profiles([KEY])
     assert machine == ["32.0 MiB", "64.0 MiB"]
     machine.clear()
+    monkeypatch.setattr(engine, "_most", lambda: 1_000)
     said = "Network is unreachable"
     with pytest.raises(FailedMachinery, match="unreachable"):
         source.profiles([KEY])
