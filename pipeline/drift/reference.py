@@ -64,7 +64,7 @@ class Reference:
 
     def count(self, matrix: np.ndarray) -> np.ndarray:
         """How often each bin of each column comes among encoded records (n, slots): int64, to be added over batches."""
-        found = [np.bincount(signal.binned(matrix), minlength=signal.bins) for signal in self.signals]
+        found = [signal.counted(matrix) for signal in self.signals]
         return np.concatenate(found) if found else np.zeros(0, np.int64)
 
     def measure(self, counts: np.ndarray) -> dict[tuple[str, str], float]:

@@ -16,6 +16,7 @@ from scipy.stats import binomtest, ks_2samp
 
 from pipeline.drift import RECENT, Drift, Reference, stale
 from pipeline.drift.measures import FEWEST_RECORDS, SCORE_BINS, ks, psi, score_counts, score_drift, score_edges
+from pipeline.drift.signals import Signal
 from pipeline.encoding import Encoder
 
 FIRST = dt.date(2024, 2, 1)
@@ -271,3 +272,16 @@ def test_a_champion_is_stale_past_max_age_partitions_after_its_window() -> None:
     assert stale("2024-03-05", partitions, 4) == (
         "the champion's window ended with 2024-03-05, 5 partitions ago (training.max_age 4)"
     )
+
+
+@pytest.mark.parametrize("turns", [False, True], ids=["a number", "a time of day"])
+def test_sorted_values_are_counted_as_each_by_itself(turns: bool) -> None:
+    draw = np.random.default_rng(5)
+    matrix = draw.normal(size=(3_000, 2)).astype("float32")
+    matrix[::7] = np.nan
+    edges = np.sort(draw.uniform(0, 1, 40) if turns else matrix[1:41, 0].astype(float)).tolist()
+    signal = Signal("amount", 0, turns, edges, None, [0] * 42)
+    one_by_one = np.bincount(signal.binned(matrix), minlength=42)
+    assert one_by_one[-1] == np.isnan(matrix[:, 0]).sum() > 0, "the last bin is for null"
+    np.testing.assert_array_equal(signal.counted(matrix), one_by_one)
+    np.testing.assert_array_equal(signal.counted(matrix[:0]), np.zeros(42))
