@@ -60,13 +60,12 @@ class CategoricalEncoder(Fitted):
         return codes[:, None]
 
     def events(self, values: pa.ChunkedArray, anchor: np.ndarray | None) -> Events:
-        there = ~is_null(values)
-        return Events(
-            there & (self.encode(values, None)[:, 0] < 0),
-            nowhere(values),
-            self.unexpected_null(values),
-            nowhere(values),
-        )
+        return self.read(values, anchor)[1]
+
+    def read(self, values: pa.ChunkedArray, anchor: np.ndarray | None) -> tuple[np.ndarray, Events]:
+        codes = self.encode(values, anchor)
+        unseen = ~is_null(values) & (codes[:, 0] < 0)
+        return codes, Events(unseen, nowhere(values), self.unexpected_null(values), nowhere(values))
 
     def rarity(self, event: str) -> float:
         """Good-Turing: the share of values seen once is the chance that the next one is new (Good 1953, eq. 9)."""

@@ -52,6 +52,9 @@ class ColumnEncoder(Protocol):
     def events(self, values: pa.ChunkedArray, anchor: np.ndarray | None) -> Events:
         """Which values are unseen, out of range, unexpectedly null or not of the column's kind."""
 
+    def read(self, values: pa.ChunkedArray, anchor: np.ndarray | None) -> tuple[np.ndarray, Events]:
+        """Both what `encode` and what `events` gives, which may look at the same."""
+
     def discreet(self) -> Self:
         """The same encoder of a sensitive column: it keeps no value of a record, and extremes and medians coarsely."""
 
@@ -83,6 +86,9 @@ class Fitted:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         return cls(**state)
+
+    def read(self: ColumnEncoder, values: pa.ChunkedArray, anchor: np.ndarray | None) -> tuple[np.ndarray, Events]:
+        return self.encode(values, anchor), self.events(values, anchor)
 
     def discreet(self) -> Self:
         return self

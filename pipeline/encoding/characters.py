@@ -37,6 +37,16 @@ class Characters:
         sums = _edges(table[self.points])
         return sums[self.edges[1:]] - sums[self.edges[:-1]]
 
+    def counts_of(self, kinds: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """int64 (n, kinds): how many of each text's characters are of each kind, by `kinds` (kinds, distinct)."""
+        # A character is looked at once, for all that it is.
+        sorts, sort = np.unique(kinds, axis=1, return_inverse=True)
+        table = np.zeros(self._reach, np.int64)
+        table[self._distinct] = sort
+        texts, each = len(self.edges) - 1, sorts.shape[1]
+        places = np.repeat(np.arange(texts) * each, np.diff(self.edges)) + table[self.points]
+        return np.bincount(places, minlength=texts * each).reshape(texts, each) @ sorts.T.astype(np.int64)
+
     def lowered(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
         """The UTF-8 bytes in small letters, each character by itself, and the edges of the texts among them."""
         table = np.zeros(self._reach, np.uint32)
@@ -53,9 +63,12 @@ def slices(texts: pa.ChunkedArray) -> Iterator[pa.Array]:
         yield pc.fill_null(texts.slice(start, SLICE).combine_chunks(), "")
 
 
-def lowered(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """The UTF-8 bytes of texts without null in small letters, as Python makes them, and the edges between the texts."""
-    found = Characters(texts)
+def lowered(texts: pa.Array, found: Characters | None = None) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """The UTF-8 bytes of texts without null in small letters, as Python makes them, and the edges between the texts.
+
+    `found` are their characters, where they are known already.
+    """
+    found = found or Characters(texts)
     # Capital sigma depends on its neighbours, and a few capitals have two characters as small letters.
     special = [each == "Σ" or len(each.lower()) > 1 for each in found.distinct]
     if any(special):

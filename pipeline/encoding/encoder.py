@@ -105,8 +105,8 @@ class Encoder:
         for index, (name, encoder) in enumerate(self.columns.items()):
             values = plain(table.column(name))
             width = sum(cell.width for cell in encoder.cells)
-            matrix[:, start : start + width] = encoder.encode(values, anchor)
-            events[:, index] = np.stack(encoder.events(values, anchor), axis=1)
+            matrix[:, start : start + width], told = encoder.read(values, anchor)
+            events[:, index] = np.stack(told, axis=1)
             start += width
         return Encoded(matrix, events)
 

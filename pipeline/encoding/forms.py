@@ -44,22 +44,24 @@ class Form:
 
     def strange(self, texts: pa.ChunkedArray) -> np.ndarray:
         """Which texts, bool (n,), are out of bounds by more than a tenth of what lies between; never a null."""
+        each = [self.out_of_bounds(found, features_of(found)) for found in map(Characters, slices(texts))]
+        return np.asarray(np.concatenate([*each, np.zeros(0, dtype=bool)]) & np.asarray(pc.is_valid(texts)))
+
+    def out_of_bounds(self, texts: Characters, features: np.ndarray) -> np.ndarray:
+        """Which texts, bool (n,), are strange, by their `features_of`; null counts as the empty text."""
         low, high = np.array(self.low), np.array(self.high)
-        features, room = form_features(texts), ROOM * (high - low) + 1e-9
+        room = ROOM * (high - low) + 1e-9
         found = ((features < low - room) | (features > high + room)).any(axis=1)
-        found |= np.concatenate([self._odd(Characters(each)) for each in slices(texts)] or [found])
-        return np.asarray(found & np.asarray(pc.is_valid(texts)))
+        return np.asarray(found | self._odd(texts))
 
     def _odd(self, texts: Characters) -> np.ndarray:
         """Which texts have a character that never came, or lack one that every text had."""
         distinct = texts.distinct
-        odd = np.zeros(len(texts.edges) - 1, dtype=bool)
-        if self.characters is not None:
-            known = frozenset(self.characters)
-            odd |= texts.counts([each not in known for each in distinct]) > 0
-        for character in self.always:
-            odd |= texts.counts([each == character for each in distinct]) == 0
-        return odd
+        known = frozenset(distinct if self.characters is None else self.characters)
+        kinds = [[each not in known for each in distinct]]
+        kinds += [[each == character for each in distinct] for character in self.always]
+        counts = texts.counts_of(np.array(kinds, dtype=bool))
+        return np.asarray((counts[:, 0] > 0) | (counts[:, 1:] == 0).any(axis=1))
 
 
 def _characters(texts: pa.ChunkedArray) -> tuple[frozenset[str], frozenset[str]]:
@@ -74,14 +76,13 @@ def _characters(texts: pa.ChunkedArray) -> tuple[frozenset[str], frozenset[str]]
 
 def form_features(texts: pa.ChunkedArray) -> np.ndarray:
     """float64 (n, 6): log length and the shares of classes of characters; zeros for null."""
-    parts = [_features(Characters(each)) for each in slices(texts)]
-    return np.concatenate(parts) if parts else np.zeros((0, 1 + len(CLASSES)))
+    return np.concatenate([*map(features_of, map(Characters, slices(texts))), np.zeros((0, 1 + len(CLASSES)))])
 
 
-def _features(texts: Characters) -> np.ndarray:
+def features_of(texts: Characters) -> np.ndarray:
+    """The same of texts that are looked at already."""
     length = np.diff(texts.edges).astype(np.float64)
     distinct = pa.array(texts.distinct, pa.string())
-    counts = [texts.counts(np.asarray(pc.match_substring_regex(distinct, each))).astype(np.float64) for each in CLASSES]
-    return np.concatenate(
-        [np.log1p(length)[:, None], np.stack(counts, axis=1) / np.maximum(length, 1)[:, None]], axis=1
-    )
+    kinds = np.array([pc.match_substring_regex(distinct, each).to_pylist() for each in CLASSES], dtype=bool)
+    shares = texts.counts_of(kinds) / np.maximum(length, 1)[:, None]
+    return np.concatenate([np.log1p(length)[:, None], shares], axis=1)

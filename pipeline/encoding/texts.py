@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.encoding.cells import Cell, Events, Fitted, chance, nowhere
-from pipeline.encoding.characters import lowered, slices
-from pipeline.encoding.forms import Form, form_features
+from pipeline.encoding.characters import Characters, lowered, slices
+from pipeline.encoding.forms import Form, features_of
 from pipeline.encoding.reading import as_texts, count_nulls, is_null
 from pipeline.monitor import Kind
 
@@ -65,15 +65,23 @@ class TextEncoder(Fitted):
         return [Cell(self.shares, 0), Cell(self.pairs, 0), *self.presence]
 
     def encode(self, values: pa.ChunkedArray, anchor: np.ndarray | None) -> np.ndarray:
-        z = (_text_features(as_texts(values), self.pairs) - np.array(self.mean)) / np.array(self.scale)
-        z[is_null(values)] = np.nan
-        return self.with_presence(z.astype(np.float32), values)
+        return self.read(values, anchor)[0]
 
     def events(self, values: pa.ChunkedArray, anchor: np.ndarray | None) -> Events:
-        strange = self.form.strange(as_texts(values))
-        if self.nulls == self.records:
-            strange = ~is_null(values)
-        return Events(nowhere(values), strange, self.unexpected_null(values), nowhere(values))
+        return self.read(values, anchor)[1]
+
+    def read(self, values: pa.ChunkedArray, anchor: np.ndarray | None) -> tuple[np.ndarray, Events]:
+        absent = is_null(values)
+        features, strange = [np.zeros((0, self.shares + self.pairs))], [nowhere(values[:0])]
+        for texts in slices(as_texts(values)):
+            found = Characters(texts)
+            features.append(_features(texts, found, self.pairs))
+            strange.append(self.form.out_of_bounds(found, features[-1][:, : self.shares]))
+        z = (np.concatenate(features) - np.array(self.mean)) / np.array(self.scale)
+        z[absent] = np.nan
+        odd = ~absent if self.nulls == self.records else np.concatenate(strange) & ~absent
+        of_values = Events(nowhere(values), odd, self.unexpected_null(values), nowhere(values))
+        return self.with_presence(z.astype(np.float32), values), of_values
 
     def rarity(self, event: str) -> float:
         """A strange form is as rare as it was in one half of the window by the bounds of the other."""
@@ -87,16 +95,24 @@ class TextEncoder(Fitted):
 
 def _text_features(texts: pa.ChunkedArray, pairs: int) -> np.ndarray:
     """float64 (n, 6 + pairs): log length, shares of classes of characters, shares of hashed pairs."""
-    hashed = [_hashed_pairs(each, pairs) for each in slices(texts)]
-    return np.concatenate([form_features(texts), np.concatenate(hashed or [np.zeros((0, pairs))])], axis=1)
+    each = [_features(some, Characters(some), pairs) for some in slices(texts)]
+    return np.concatenate([*each, np.zeros((0, TextEncoder.shares + pairs))])
 
 
-def _hashed_pairs(texts: pa.Array, buckets: int) -> np.ndarray:
+def _features(texts: pa.Array, found: Characters, pairs: int) -> np.ndarray:
+    """The features of texts without null whose characters are `found`."""
+    return np.concatenate([features_of(found), _hashed_pairs(texts, found, pairs)], axis=1)
+
+
+def _hashed_pairs(texts: pa.Array, found: Characters, buckets: int) -> np.ndarray:
     """float64 (n, buckets): square roots of the shares of pairs of bytes by CRC-32 bucket, without regard to capitals.
 
     Of each text the first `LONGEST` characters count.
     """
-    raw, edges = lowered(pc.utf8_slice_codeunits(texts, 0, LONGEST))
+    if np.diff(found.edges).max(initial=0) > LONGEST:
+        texts = pc.utf8_slice_codeunits(texts, 0, LONGEST)
+        found = Characters(texts)
+    raw, edges = lowered(texts, found)
     text = np.repeat(np.arange(len(texts)), np.diff(edges))
     bucket = _pair_buckets(buckets)[raw[:-1].astype(np.uint16) << 8 | raw[1:]]
     within = text[:-1] == text[1:]

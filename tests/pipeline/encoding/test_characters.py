@@ -89,6 +89,9 @@ def test_characters_are_counted_in_a_slice_of_texts() -> None:
     found = Characters(pa.array(["xx", "", "aé", "é1é"])[1:])
     assert found.distinct == ["1", "a", "é"]
     assert found.counts([bool(re.match("é", each)) for each in found.distinct]).tolist() == [0, 1, 2]
+    kinds = np.array([[False, False, True], [True, True, True], [False, False, False], [True, False, True]])
+    assert found.counts_of(kinds).tolist() == [[0, 0, 0, 0], [1, 2, 0, 1], [2, 3, 0, 3]]
+    assert Characters(pa.array(["", ""])).counts_of(np.zeros((2, 0), bool)).tolist() == [[0, 0], [0, 0]]
 
 
 @given(st.lists(st.none() | st.sampled_from(["a", "b", "c", "rare", "later"]), max_size=40), st.booleans())
