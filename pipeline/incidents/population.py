@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -121,9 +121,7 @@ class Population:
             np.where(b < 0, bins, b) for b in (column.bins[column.found], column.bins[column.sampled])
         )
         of_members, records = self._counted(of_found, of_sampled, bins + 1, members, found, sampled)
-        first, last = np.triu_indices(bins)
-        narrow = last - first < bins - 1
-        first, last = first[narrow], last[narrow]
+        first, last = _spans(bins)
         sums = [np.concatenate([[0], np.cumsum(counts[:bins])]) for counts in (of_members, records)]
         of_range = [total[last + 1] - total[first] for total in sums]
         return Candidates(column, first, last, *of_range)
@@ -145,6 +143,14 @@ class Population:
         return of_members, np.round(self.weight * accepted).astype(np.int64) + aside
 
 
+@cache
+def _spans(bins: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first and the last bin of each range but the whole, int64."""
+    first, last = np.triu_indices(bins)
+    narrow = last - first < bins - 1
+    return first[narrow], last[narrow]
+
+
 def meets(condition: Condition, text: str | None) -> bool:
     """Whether a value meets a condition."""
     if condition.value is not None:
@@ -153,10 +159,10 @@ def meets(condition: Condition, text: str | None) -> bool:
 
 
 def _column(name: str, normal: pa.Table, findings: Sequence[Finding]) -> Column:
-    texts = _texts(normal.column(name))
     levels: dict[str | None, int] = {}
     found = np.array([levels.setdefault(f.values.get(name), len(levels)) for f in findings], dtype=np.int64)
-    sampled = np.array([levels.setdefault(text, len(levels)) for text in texts], dtype=np.int64)
+    texts, codes = _texts(normal.column(name))
+    sampled = np.array([levels.setdefault(text, len(levels)) for text in texts], dtype=np.int64)[codes]
     places = np.array([place(level) for level in levels])
     if len(levels) < FEWEST_PLACES or np.isfinite(places).mean() <= 0.5 or not len(sampled):
         return Column(name, list(levels), found, sampled, np.empty(0), np.empty(0, np.int64))
@@ -167,14 +173,13 @@ def _column(name: str, normal: pa.Table, findings: Sequence[Finding]) -> Column:
     return Column(name, list(levels), found, sampled, places, bins)
 
 
-def _texts(column: pa.ChunkedArray) -> list[str | None]:
-    """The text of each value; each different value is put in words once."""
-    encoded = column.combine_chunks()
-    if not isinstance(encoded, pa.DictionaryArray):
-        try:
-            encoded = encoded.dictionary_encode()
-        except pa.ArrowNotImplementedError:
-            return [as_text(value) for value in column.to_pylist()]
-    texts: list[str | None] = [as_text(value) for value in encoded.dictionary.to_pylist()]
-    codes: Callable[[], list[int | None]] = encoded.indices.to_pylist
-    return [None if code is None else texts[code] for code in codes()]
+def _texts(column: pa.ChunkedArray) -> tuple[list[str | None], np.ndarray]:
+    """The texts of the different values in the order in which they come, and which of them each value has, int (n,)."""
+    values = column.combine_chunks()
+    if isinstance(values, pa.DictionaryArray):
+        values = values.dictionary_decode()
+    try:
+        encoded = values.dictionary_encode(null_encoding="encode")
+    except pa.ArrowNotImplementedError:
+        return [as_text(value) for value in column.to_pylist()], np.arange(len(column))
+    return [as_text(value) for value in encoded.dictionary.to_pylist()], np.asarray(encoded.indices)

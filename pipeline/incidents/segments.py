@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binom
+from scipy.special import betainc
 
 from pipeline.incidents.population import Candidates, Population
 from pipeline.results import Condition
@@ -65,7 +65,7 @@ def _extensions(
     looked = of.looked + np.log(len(population.columns) or 1)
     count, size = int(members.sum()), population.size
     found: list[Segment] = []
-    for candidates in _candidates(population, inside, of, touched):
+    for candidates in _candidates(population, inside, of, touched, least):
         places = np.flatnonzero(candidates.members >= least)
         worth = NUMBERS if candidates.column.ordered else of.worth
         cost = float(looked + np.log(max(len(candidates.members), 1)))
@@ -84,16 +84,23 @@ def _extensions(
 
 def _tail(here: np.ndarray, records: np.ndarray, members: int, size: int) -> np.ndarray:
     """The log of how probable so many of the members or more are `here`, among so many of the partition's records."""
-    return np.asarray(binom.logsf(here - 1, members, np.minimum(np.maximum(records, here) / size, 1.0)))
+    share = np.minimum(np.maximum(records, here) / size, 1.0)
+    # The binomial distribution by the incomplete beta function (Abramowitz and Stegun 1964, 26.5.24).
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(betainc(here, members - here + 1, share)))
 
 
 def _candidates(
-    population: Population, inside: np.ndarray, of: Segment, touched: Collection[str]
+    population: Population, inside: np.ndarray, of: Segment, touched: Collection[str], least: float
 ) -> Iterator[Candidates]:
-    """The values and the ranges of every column that may tell, counted among the records of a segment."""
+    """The values and the ranges of every column that may tell, counted among the records of a segment.
+
+    No values of a column where no `least` members share one: in a column of numbers they are as many as the records.
+    """
     named = {condition.column for condition in of.conditions}
     for column in population.columns:
         if column.name not in touched and column.name not in named:
-            yield population.values(column, inside, of.found, of.sampled)
+            if np.bincount(column.found[inside]).max(initial=0) >= least:
+                yield population.values(column, inside, of.found, of.sampled)
             if column.ordered:
                 yield population.ranges(column, inside, of.found, of.sampled)
