@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,8 @@ FINALISTS = 5
 """The repairs of so many candidates are measured in full; which of them, the fewest passes there are tell."""
 LEVELS, SHORTLIST = 16, 2
 """Likewise of levels."""
+AT_ONCE = 256
+"""So many records are explained together: their repairs, a hundred a record, are all in memory."""
 
 Measure = Callable[[Detector, Scores, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
@@ -31,9 +33,12 @@ def explain(detector: Detector, table: pa.Table, scores: Scores | None = None) -
     column's share is its part in the fall of the score. Columns that merely disagree with a wrong one do not bring the
     score down, so the wrong one leads. An impossible value leads always.
     """
-    if table.num_rows == 0:
-        return []
     scores = scores or detector.score(table)
+    parts = [np.arange(table.num_rows)[start : start + AT_ONCE] for start in range(0, table.num_rows, AT_ONCE)]
+    return [each for part in parts for each in _explained(detector, table.take(pa.array(part)), scores.take(part))]
+
+
+def _explained(detector: Detector, table: pa.Table, scores: Scores) -> list[tuple[Contribution, ...]]:
     impossible = _impossible(detector, scores.events)
     rows, columns = _candidates(np.where(impossible, np.inf, scores.surprise))
     output = detector.network.reconstruct(scores.matrix[rows], columns)
@@ -142,27 +147,42 @@ def _lead_with_fitting_levels(
     What follows from a category exactly (a distance from a destination) tells levels apart that the logits, by which it
     is reconstructed from the others, do not.
     """
-    network = detector.network
-    encoders = list(detector.encoder.columns.values())
-    for cell in network.spec.category_cells:
-        encoder = encoders[network.spec.columns[cell]]
-        here = np.flatnonzero(columns == network.spec.columns[cell])
-        if not isinstance(encoder, CategoricalEncoder) or not len(here):
-            continue
-        logits = network.cell(output, cell)
-        if not encoder.nulls:
-            logits[:, 0] = -np.inf
-        levels = np.argsort(-logits[here], axis=1, kind="stable")[:, :count]
-        each = np.repeat(here, levels.shape[1])
-        mended = scores.matrix[rows[each]]
-        mended[:, network.spec.starts[cell]] = levels.ravel()
-        surprise = measure(detector, scores, rows[each], columns[each], mended).sum(axis=1)
-        possible = np.isfinite(logits[each, levels.ravel()]).reshape(levels.shape)
-        surprise = np.where(possible, surprise.reshape(levels.shape), np.inf)
-        levels = np.take_along_axis(levels, np.argsort(surprise, axis=1, kind="stable"), axis=1)
+    tried = list(_likeliest_levels(detector, columns, output, count))
+    if not tried:
+        return
+    spec = detector.network.spec
+    each = np.concatenate([np.repeat(here, levels.shape[1]) for _, here, levels in tried])
+    mended = scores.matrix[rows[each]]
+    slots = np.concatenate([np.full(levels.size, spec.starts[cell]) for cell, _, levels in tried])
+    mended[np.arange(len(each)), slots] = np.concatenate([levels.ravel() for _, _, levels in tried])
+    surprise = measure(detector, scores, rows[each], columns[each], mended).sum(axis=1)
+    ends = np.cumsum([levels.size for _, _, levels in tried])[:-1]
+    for (cell, here, levels), told in zip(tried, np.split(surprise, ends), strict=True):
+        logits = detector.network.cell(output, cell)
+        possible = np.isfinite(logits[here[:, None], levels])
+        order = np.argsort(np.where(possible, told.reshape(levels.shape), np.inf), axis=1, kind="stable")
+        levels = np.take_along_axis(levels, order, axis=1)
+        possible = np.take_along_axis(possible, order, axis=1)
         lead = logits[here].max(axis=1)[:, None] + np.arange(levels.shape[1], 0, -1)
-        possible = np.isfinite(np.take_along_axis(logits[here], levels, axis=1))
         logits[here[:, None], levels] = np.where(possible, lead, -np.inf)
+
+
+def _likeliest_levels(
+    detector: Detector, columns: np.ndarray, output: np.ndarray, count: int
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Of each cell that is a category: where it is to be repaired, int (k,), and its `count` likeliest levels there.
+
+    The level of null is made impossible in `output` where the window had none.
+    """
+    spec, encoders = detector.network.spec, list(detector.encoder.columns.values())
+    for cell in spec.category_cells:
+        encoder = encoders[spec.columns[cell]]
+        here = np.flatnonzero(columns == spec.columns[cell])
+        if isinstance(encoder, CategoricalEncoder) and len(here):
+            logits = detector.network.cell(output, cell)
+            if not encoder.nulls:
+                logits[:, 0] = -np.inf
+            yield cell, here, np.argsort(-logits[here], axis=1, kind="stable")[:, :count]
 
 
 def _shares(fall: np.ndarray, surprise: np.ndarray, impossible: np.ndarray) -> np.ndarray:

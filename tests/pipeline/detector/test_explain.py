@@ -54,6 +54,20 @@ EXPECTED = {
 }
 
 
+def test_p15_a_record_is_explained_alike_whatever_others_are(
+    fitted: Callable[[str], Detector], normal: Normal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector, table = fitted("ensemble"), normal(23, 5)
+    together = explain(detector, table)
+    monkeypatch.setattr(reasons_module, "AT_ONCE", 5)
+    some_at_a_time = explain(detector, table)
+    assert len(together) == len(some_at_a_time) == 23
+    for one, other in zip(together, some_at_a_time, strict=True):
+        assert [each.column_name for each in one] == [each.column_name for each in other]
+        np.testing.assert_allclose([each.share for each in one], [each.share for each in other], atol=1e-3)
+    assert explain(detector, table[:0]) == []
+
+
 @pytest.fixture
 def reasons(detector: Detector, normal: Normal) -> list[tuple[Contribution, ...]]:
     """Of records each with another column out of the ordinary, so that every column is explained."""
