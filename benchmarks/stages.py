@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks import validation as made_up
 from benchmarks.made_up_table import Table
 from benchmarks.postgres import bare_copy, in_transaction, inserted, rows_of
+from models.spec import BLOCKS
 from pipeline import training
 from pipeline.detector import explain
 from pipeline.results import Anomaly
@@ -23,6 +24,8 @@ from pipeline.source import open_source
 from pipeline.steps.house import House
 from pipeline.store import Store, copying
 from pipeline.validation import RecordCheck, duplicate_keys, metrics_of
+
+BLOCK = 3_072
 
 
 @dataclass(frozen=True)
@@ -135,22 +138,22 @@ def products(detector: Any, screened: int, measured: int) -> Cost:
 
     On one thread: on matrices of this size the others of a BLAS wait more than they multiply.
     """
-    spec = detector.network.spec
-    screen = max(detector.screen.groups) + 1 if detector.screen else 0
-    full = len(detector.voices) * spec.members * sum(max(groups) + 1 for groups in detector.network.partitions)
-    block = 3_072
-    wide, back = (
-        np.ones(shape, np.float32) for shape in ((spec.hidden, 2 * spec.hidden), (2 * spec.hidden, spec.hidden))
-    )
-    rows = np.ones((block, spec.hidden), np.float32)
+    screen = [detector.screen.voice.network] if detector.screen else []
+    passes = [(each, screened) for each in screen] + [(voice.network, measured) for voice in detector.voices]
 
-    def multiplied(blocks: int) -> None:
-        for _ in range(2 * blocks):
-            rows @ wide @ back
+    def multiplied() -> None:
+        for network, count in passes:
+            spec = network.spec
+            times = spec.members * sum(max(groups) + 1 for groups in network.partitions)
+            rows, wide, back = (
+                np.ones(shape, np.float32)
+                for shape in ((BLOCK, spec.hidden), (spec.hidden, 2 * spec.hidden), (2 * spec.hidden, spec.hidden))
+            )
+            for _ in range(BLOCKS * count * times // BLOCK):
+                rows @ wide @ back
 
     with threadpool_limits(1):
-        multiplied(1)
-        return Cost.of(lambda: multiplied((screened * screen + measured * full) // block))
+        return Cost.of(multiplied)
 
 
 def stored(store: Store, flagged: Sequence[Anomaly]) -> tuple[Cost, Cost]:

@@ -30,6 +30,8 @@ EXPECTED_SHARE = 0.05
 """Enough for ten records to be learned as normal, and so few that a pattern which nothing tells from the other records
 costs little (docs/labels.md has the figures)."""
 LIGHTEST, HEAVIEST = 2.0, 50.0
+LARGE_PARTITION = 500_000
+"""Records of a typical partition from which a screen of its own saves more of a night than it takes to fit."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ def train(
         known = ", ".join(names) or "none"
         what = f"column {unknown[0]!r} of columns.kinds is not modelled" if unknown else "no column is left to model"
         raise ConfigurationError(f"{where}: {what}; modelled columns are {known}")
+    typical = float(np.mean(list(partitions.values())))
     detector = Detector(
         monitor.training.model,
         monitor.columns.kinds,
@@ -147,6 +150,7 @@ def train(
         seed,
         monitor.training.trim,
         monitor.columns.sensitive,
+        own_screen=typical >= LARGE_PARTITION,
     )
     if expected is None:
         expected = np.zeros(accepted.num_rows, dtype=bool)
@@ -161,7 +165,6 @@ def train(
         said = mistake.unsaid if mistake.column in monitor.columns.sensitive else mistake
         raise ConfigurationError(f"{where}: {said}") from None
     state, arrays = detector.to_state()
-    typical = float(np.mean(list(partitions.values())))
     manifest = {
         "detector": state,
         "window": {"first": first, "last": last, "partitions": len(partitions), "records": accepted.num_rows},

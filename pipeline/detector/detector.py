@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,14 @@ from pipeline.calibration import Conformal, TailSurprise
 from pipeline.detector.events import event_surprises, floors_of
 from pipeline.detector.memory import Memory
 from pipeline.detector.network import Network, Progress
-from pipeline.detector.screen import FEWEST_COLUMNS, Screen
+from pipeline.detector.screen import Screen
+from pipeline.detector.sizes import FOLDS, is_screened, of_screen, specs_of
 from pipeline.detector.trimming import trimmed
 from pipeline.detector.voices import ColumnVoice, MemoryVoice, fused
 from pipeline.encoding import EVENTS, Encoded, Encoder
 from pipeline.errors import RefusedData
 from pipeline.monitor import Kind
 
-FOLDS = 2
 EVERY_FOLD = -1
 CALIBRATION_RECORDS = 50_000
 MEMORY_RECORDS = 5_000
@@ -57,6 +57,7 @@ class Detector:
     partition column, from which datetimes are counted and which is not scored. `trim` sets aside what looks like an
     anomaly before fitting, which helps in a dirty window and costs something in a clean one. Of `sensitive` columns the
     state keeps no value: categories as digests, numbers of remembered records to a tenth of a standard deviation.
+    `own_screen` gives the ensemble's screen a network of its own, half as wide: it pays where nights are large.
     """
 
     encoder: Encoder
@@ -75,6 +76,7 @@ class Detector:
         seed: int = 0,
         trim: bool = False,
         sensitive: Collection[str] = (),
+        own_screen: bool = False,
     ) -> None:
         self.model = model
         self.kinds = dict(kinds or {})
@@ -82,6 +84,7 @@ class Detector:
         self.seed = seed
         self.trim = trim
         self.sensitive = sensitive
+        self.own_screen = own_screen
 
     def fit(self, table: pa.Table, progress: Progress | None = None, weights: np.ndarray | None = None) -> Detector:
         """Fit on the accepted records of `table`. Raises RefusedData on too few records or a training that diverges.
@@ -96,19 +99,17 @@ class Detector:
         decreed = np.zeros(len(matrix), dtype=bool) if weights is None else weights > 1
         draw = np.random.default_rng(self.seed)
         folds = np.where(decreed, EVERY_FOLD, draw.permutation(len(matrix)) % FOLDS)
-        specs = _specs(self.model, self.encoder)
+        specs = specs_of(self.model, self.encoder)
         kept, distrust = self._trimmed(matrix, specs[0], decreed)
-        networks = [
-            Network.fit(
-                spec,
-                matrix[kept],
-                folds[kept],
-                self.seed,
-                _part_of(progress, at, len(specs)),
-                None if weights is None else weights[kept],
-            )
-            for at, spec in enumerate(specs)
-        ]
+        own_screen = self.own_screen and is_screened(specs[0])
+
+        def trained(at: int, spec: Spec, purpose: str | None = None) -> Network:
+            part = _part_of(progress, at, len(specs) + own_screen)
+            weighted = None if weights is None else weights[kept]
+            return Network.fit(spec, matrix[kept], folds[kept], self.seed, part, weighted, purpose)
+
+        networks = [trained(at, spec) for at, spec in enumerate(specs)]
+        quick = trained(len(specs), of_screen(specs[0]), "screen") if own_screen else None
         drawn = draw.permutation(kept)
         remembered = np.sort(drawn[np.argsort(~decreed[drawn], kind="stable")][:MEMORY_RECORDS])
         own = np.full(len(matrix), -1)
@@ -119,7 +120,7 @@ class Detector:
         ranked = draw.permutation(len(matrix))
         held_out = np.sort(ranked[~decreed[ranked]][:CALIBRATION_RECORDS])
         self.rare, floors = event_surprises(self.encoder, table.take(pa.array(held_out)), folds[held_out])
-        self._calibrate(networks, memory, matrix[held_out], folds[held_out], own[held_out], floors)
+        self._calibrate(networks, quick, memory, matrix[held_out], folds[held_out], own[held_out], floors)
         return self
 
     def _trimmed(self, matrix: np.ndarray, spec: Spec, decreed: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -142,6 +143,7 @@ class Detector:
     def _calibrate(
         self,
         networks: list[Network],
+        quick: Network | None,
         memory: Memory | None,
         matrix: np.ndarray,
         folds: np.ndarray,
@@ -153,8 +155,8 @@ class Detector:
         self.memory, remembers = MemoryVoice.fit(memory, matrix, own) if memory else (None, None)
         scores = fused([surprise for _, surprise in fitted], remembers)
         self.screen = None
-        if self.model == "ensemble" and self.network.spec.column_count >= FEWEST_COLUMNS:
-            self.screen = Screen.fit(self.network, matrix, folds, remembers, self.seed)
+        if is_screened(self.network.spec):
+            self.screen = Screen.fit(quick or self.network, matrix, folds, remembers, self.seed, own=quick is not None)
         self.calibration = Conformal.fit(np.maximum(scores, floors_of(Conformal.fit(scores), rarest)))
         self.floors = floors_of(self.calibration, self.rare)
 
@@ -239,13 +241,16 @@ class Detector:
         }
         arrays = {"calibration": self.calibration.scores, "rare": self.rare, "floors": self.floors}
         for at, voice in enumerate(self.voices):
-            arrays |= {f"weight_{at}_{i:05d}": w for i, w in enumerate(voice.network.weights)}
+            arrays |= _weights(voice.network, at)
             arrays |= {f"{name}_{at}": array for name, array in voice.to_arrays().items()}
         if self.memory is not None:
             arrays |= {"memory": self.memory.memory.rows, "distrust": self.memory.memory.distrust}
             arrays["distance"] = self.memory.distance.to_array()
         if self.screen is not None:
             arrays |= {f"screen_{name}": array for name, array in self.screen.to_arrays().items()}
+            if self.screen.own:
+                state["screen"] = self.screen.voice.network.spec.to_state()
+                arrays |= _weights(self.screen.voice.network, "screen")
         return state, arrays
 
     @classmethod
@@ -268,27 +273,19 @@ class Detector:
         if "memory" in arrays:
             memory = Memory(arrays["memory"], detector.network.spec, arrays["distrust"])
             detector.memory = MemoryVoice(memory, TailSurprise.from_array(arrays["distance"]))
-        own = {name.removeprefix("screen_"): arrays[name] for name in arrays if name.startswith("screen_")}
-        detector.screen = Screen.from_arrays(detector.network, own) if own else None
+        of_screen = {name.removeprefix("screen_"): arrays[name] for name in arrays if name.startswith("screen_")}
+        own = _restored(Spec.from_state(state["screen"]), "screen", arrays) if "screen" in state else None
+        network = own or detector.network
+        detector.screen = Screen.from_arrays(network, of_screen, own is not None) if of_screen else None
         return detector
 
 
-def _specs(model: str, encoder: Encoder) -> list[Spec]:
-    """The networks of a model: on a table of numbers the ensemble has a blunt one, and a memory, beside the first.
-
-    Sizes by the width of the record: the code is a quarter of the encoded width, 2 to 16.
-    """
-    widths, levels = zip(*encoder.cells, strict=True)
-    shape = (tuple(widths), tuple(levels), tuple(encoder.column_of_cell))
-    if model == "ensemble":
-        scaled = Spec(model, *shape, members=FOLDS, hidden=128, scaled=True)
-        return [scaled, replace(scaled, scaled=False, blunt=True)] if scaled.numbers_only else [scaled]
-    inputs = sum(level or width for width, level in encoder.cells)
-    return [Spec(model, *shape, members=FOLDS, hidden=40, code=min(max(round(inputs / 4), 2), 16))]
+def _weights(network: Network, name: int | str) -> dict[str, np.ndarray]:
+    return {f"weight_{name}_{i:05d}": weight for i, weight in enumerate(network.weights)}
 
 
-def _restored(spec: Spec, at: int, arrays: Mapping[str, np.ndarray]) -> Network:
-    return Network.restored(spec, [arrays[name] for name in sorted(arrays) if name.startswith(f"weight_{at}_")])
+def _restored(spec: Spec, name: int | str, arrays: Mapping[str, np.ndarray]) -> Network:
+    return Network.restored(spec, [arrays[each] for each in sorted(arrays) if each.startswith(f"weight_{name}_")])
 
 
 def _part_of(progress: Progress | None, at: int, networks: int) -> Progress | None:

@@ -16,8 +16,8 @@ from models.spec import BLOCKS, Spec
 from pipeline.detector.points import drawn_in
 from pipeline.detector.shortfalls import cell_errors
 
-ROWS = 1_024
-"""So many rows go through a member's layers at once: the widest of them stays in a processor's cache."""
+NUMBERS = 2**17
+"""So many numbers are in a residual stream at once, whatever its width: what is made of it stays in a cache."""
 NORM_EPSILON = 1e-5
 
 Groups = Sequence[int]
@@ -83,7 +83,7 @@ class Member:
         places = [[place for cell in own for place in spec.places[cell]] for own in cells]
         heads = [(self._head[:, own].T.copy(), self._head_bias[own][:, None]) for own in places]
         found = np.empty((spec.output_width, len(record)), dtype=np.float32)
-        for part in _parts(len(record), ROWS):
+        for part in _parts(len(record), NUMBERS // spec.hidden):
             streams = self._without_each(record[part], cells)
             for stream, own, (kernel, bias) in zip(streams, places, heads, strict=True):
                 found[own, part] = kernel @ _normed(self._through(stream)).T + bias
@@ -91,8 +91,9 @@ class Member:
 
     def output(self, record: np.ndarray, hidden: np.ndarray) -> np.ndarray:
         """The output (n, output width) of records (n, slots) of which `hidden` (n, columns) is hidden."""
-        found = np.empty((len(record), self.spec.output_width), dtype=np.float32)
-        for part in _parts(len(record), ROWS):
+        spec = self.spec
+        found = np.empty((len(record), spec.output_width), dtype=np.float32)
+        for part in _parts(len(record), NUMBERS // spec.hidden):
             stream = self._through(self._read(record[part], hidden[part] > 0))
             found[part] = _normed(stream) @ self._head + self._head_bias
         return found

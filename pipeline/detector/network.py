@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[float, str], None]
 PARTS = 10
-ROWS = 9_216
+ROWS = 12_288
 """So many rows, one for each record and pass, are measured at a time: few enough that all cores have some."""
 EXACT_COLUMNS = 24
 BLUNT_STEPS = 1_500
@@ -57,6 +57,7 @@ SCHEDULES = {
     "ensemble": Schedule(2_000, 256, 3e-3),
     "autoencoder": Schedule(3_000, 128, 3e-3),
     "vae": Schedule(3_000, 128, 3e-3),
+    "screen": Schedule(4_000, 256, 3e-3),
 }
 
 
@@ -108,16 +109,18 @@ class Network:
         seed: int,
         progress: Progress | None = None,
         weights: np.ndarray | None = None,
+        purpose: str | None = None,
     ) -> Network:
         """Train each member on the records outside its fold, so that every record has an error it was not trained on.
 
-        `matrix` is float32 (n, slots), `folds` int (n,) in 0..members-1, or -1 for a record on which all members train.
-        `weights` float64 (n,) says how much more often than others a record is drawn. RefusedData when the loss is not
-        finite.
+        `matrix` is float32 (n, slots), `folds` int (n,): a record of a member's number is not trained on by that
+        member, one of any other number, such as -1, is. `weights` float64 (n,) says how much more often than others a
+        record is drawn. `purpose` names the schedule, where it is not that of the model. RefusedData when the loss is
+        not finite.
         """
         import keras
 
-        schedule = SCHEDULES[spec.model]
+        schedule = SCHEDULES[purpose or spec.model]
         steps = schedule.steps_for(spec, len(matrix))
         model = _seeded(spec, seed)
         rate = keras.optimizers.schedules.CosineDecay(

@@ -1,8 +1,9 @@
 """The screen: a few passes of one member tell most records from those that have to be measured in full.
 
-A column that is hidden together with those it follows from surprises nobody. So columns are parted into groups whose
-members tell little of each other, as the network itself says; of a relation that a wrong value breaks, one column then
-has the others in sight.
+The member is the first of the detector's network or, where many records a night are worth a training of its own, a
+network half as wide. A column that is hidden together with those it follows from surprises nobody. So columns are
+parted into groups whose members tell little of each other, as the network itself says; of a relation that a wrong value
+breaks, one column then has the others in sight.
 """
 
 from __future__ import annotations
@@ -12,13 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.calibration import Conformal
+from pipeline.calibration import Conformal, EvenSurprise
 from pipeline.detector.network import Network
 from pipeline.detector.voices import ColumnVoice, MemoryVoice, fused
 
 GROUPS = 3
-FEWEST_COLUMNS = 7
-"""With fewer columns than these the full measure takes hardly more passes than the screen."""
 DRAWS, RECORDS = 384, 64
 MOST_NATS = 10.0
 STARTS = 50
@@ -26,24 +25,38 @@ STARTS = 50
 
 @dataclass
 class Screen:
-    """What a record's group-wise errors say, and how improbable that is: `ranks` of held-out records' values."""
+    """What a record's group-wise errors say, and how improbable that is: `ranks` of held-out records' values.
+
+    `own` says that it has a network of its own.
+    """
 
     voice: ColumnVoice
     ranks: Conformal
     groups: np.ndarray
+    own: bool
 
     @classmethod
     def fit(
-        cls, network: Network, matrix: np.ndarray, folds: np.ndarray, remembers: np.ndarray | None, seed: int
+        cls,
+        network: Network,
+        matrix: np.ndarray,
+        folds: np.ndarray,
+        remembers: np.ndarray | None,
+        seed: int,
+        own: bool = False,
     ) -> Screen:
         """The screen of the first member of `network`, by the records (n, slots) of its fold, which it never saw.
 
-        `remembers` (n,) is what the memory says of each record, None where there is none.
+        `remembers` (n,) is what the memory says of each record, None where there is none. `own` says that the network
+        is the screen's own.
         """
-        own = np.flatnonzero(folds == 0)
-        groups = apart(dependence(network, matrix[own], seed), GROUPS, seed)
-        voice, surprise = ColumnVoice.fit(network.alone(0, groups.tolist()), matrix[own], np.zeros(len(own), int))
-        return cls(voice, Conformal.fit(fused([surprise], None if remembers is None else remembers[own])), groups)
+        unseen = np.flatnonzero(folds == 0)
+        groups = apart(dependence(network, matrix[unseen], seed), GROUPS, seed)
+        voice, surprise = ColumnVoice.fit(
+            network.alone(0, groups.tolist()), matrix[unseen], np.zeros(len(unseen), int), EvenSurprise
+        )
+        ranks = Conformal.fit(fused([surprise], None if remembers is None else remembers[unseen]))
+        return cls(voice, ranks, groups, own)
 
     def p_values(self, matrix: np.ndarray, memory: MemoryVoice | None) -> np.ndarray:
         """How improbable each record is as far as the screen can tell, float64 (n,)."""
@@ -55,11 +68,11 @@ class Screen:
         return {"groups": self.groups, **self.voice.to_arrays(), "ranks": self.ranks.scores}
 
     @classmethod
-    def from_arrays(cls, network: Network, arrays: Mapping[str, np.ndarray]) -> Screen:
+    def from_arrays(cls, network: Network, arrays: Mapping[str, np.ndarray], own: bool) -> Screen:
         """The screen that `to_arrays` wrote, of the same network."""
         groups = arrays["groups"]
-        voice = ColumnVoice.from_arrays(network.alone(0, groups.tolist()), arrays)
-        return cls(voice, Conformal(arrays["ranks"]), groups)
+        voice = ColumnVoice.from_arrays(network.alone(0, groups.tolist()), arrays, EvenSurprise)
+        return cls(voice, Conformal(arrays["ranks"]), groups, own)
 
 
 def dependence(network: Network, matrix: np.ndarray, seed: int) -> np.ndarray:

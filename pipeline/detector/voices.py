@@ -27,10 +27,12 @@ class ColumnVoice:
     loudness: TailSurprise
 
     @classmethod
-    def fit(cls, network: Network, matrix: np.ndarray, folds: np.ndarray) -> tuple[ColumnVoice, np.ndarray]:
+    def fit(
+        cls, network: Network, matrix: np.ndarray, folds: np.ndarray, tails: type[TailSurprise] = TailSurprise
+    ) -> tuple[ColumnVoice, np.ndarray]:
         """The voice of `network`, and the surprise of each record of `matrix` to the member that never saw it (n,)."""
         errors = network.held_out_errors(matrix, folds)
-        cells = [TailSurprise.fit(cell) for cell in errors.T]
+        cells = [tails.fit(cell) for cell in errors.T]
         loud = _loud(network.spec, _by_column(network.spec, cells, errors))
         loudness = TailSurprise.fit(loud)
         return cls(network, cells, loudness), loudness(loud)
@@ -38,8 +40,8 @@ class ColumnVoice:
     def surprises(self, matrix: np.ndarray) -> np.ndarray:
         """How much each column surprises each member, float64 (n, members, columns), in nats."""
         errors = self.network.errors(matrix).swapaxes(0, 1)
-        each = [_by_column(self.network.spec, self.cells, member) for member in errors]
-        return np.stack(each, axis=1)
+        each = [_by_column(self.network.spec, self.cells, member).T for member in errors]
+        return np.moveaxis(np.stack(each), 2, 0)
 
     def __call__(self, surprises: np.ndarray) -> np.ndarray:
         """The surprise of each record (n,): its mean over members, each of which was calibrated alone."""
@@ -51,9 +53,11 @@ class ColumnVoice:
         return {"cells": np.stack([tail.to_array() for tail in self.cells]), "loudness": self.loudness.to_array()}
 
     @classmethod
-    def from_arrays(cls, network: Network, arrays: Mapping[str, np.ndarray]) -> ColumnVoice:
+    def from_arrays(
+        cls, network: Network, arrays: Mapping[str, np.ndarray], tails: type[TailSurprise] = TailSurprise
+    ) -> ColumnVoice:
         """The voice of `network` that `to_arrays` wrote."""
-        cells = [TailSurprise.from_array(cell) for cell in arrays["cells"]]
+        cells = [tails.from_array(cell) for cell in arrays["cells"]]
         return cls(network, cells, TailSurprise.from_array(arrays["loudness"]))
 
 
@@ -89,13 +93,13 @@ def _by_column(spec: Spec, cells: list[TailSurprise], errors: np.ndarray) -> np.
     lesser of the two counts: what the network finds likely is no surprise for being rare, nor the other way round. Of
     levels the word counts `MODESTY` times, as a network that is trained to guess them is less sure than it could be.
     """
-    found = np.zeros((len(errors), spec.column_count))
+    found = np.zeros((spec.column_count, len(errors)))
     for tail, error, column, levels in zip(cells, errors.T, spec.columns, spec.levels, strict=True):
         surprise = tail(error)
         if levels or spec.scaled:
             surprise = np.minimum(surprise, error * (MODESTY if levels else 1.0))
-        found[:, column] = np.maximum(found[:, column], surprise)
-    return found
+        np.maximum(found[column], surprise, out=found[column])
+    return found.T
 
 
 def _loud(spec: Spec, surprise: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline.calibration import KNOTS, SMALLEST, Conformal, TailSurprise, log_sum_exp, pareto
+from pipeline.calibration import KNOTS, SMALLEST, Conformal, EvenSurprise, TailSurprise, log_sum_exp, pareto
 
 HELD_OUT = st.one_of(
     st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=300),
@@ -225,6 +225,40 @@ class TestTailSurprise:
         tail = TailSurprise.fit(np.array([np.nan, np.nan]))
         assert np.isfinite(tail(np.array([0.0, 1.0]))).all()
         assert tail(np.array([1.0]))[0] > tail(np.array([0.0]))[0]
+
+
+class TestEvenSurprise:
+    @pytest.mark.parametrize("records", [400, 20_000])
+    def test_it_is_the_surprise_but_for_some_hundredths_of_a_nat(self, records: int) -> None:
+        seen = draws(7).gamma(0.5, size=records).astype("float32")
+        errors = np.concatenate([[0.0, np.nan], seen, seen.max() * np.geomspace(1.1, 1e20, 50)])
+        even, exact = EvenSurprise.fit(seen)(errors), TailSurprise.fit(seen)(errors)
+        np.testing.assert_allclose(even, exact, rtol=1e-9, atol=0.1)
+        assert np.abs(even - exact).mean() < 0.01 and np.abs(even - exact).max() > 0
+
+    @given(ERRORS, ERRORS)
+    def test_a_larger_error_is_never_a_smaller_surprise(self, seen: list[float], later: list[float]) -> None:
+        found = EvenSurprise.fit(np.array(seen))(np.sort([*seen, *later]))
+        assert np.isfinite(found).all() and (found > -1e-9).all()
+        assert (np.diff(found) >= -1e-9).all()
+
+    @given(ERRORS)
+    def test_p18_beyond_everything_seen_surprise_always_grows(self, seen: list[float]) -> None:
+        further = max(max(seen), SMALLEST) * np.geomspace(2, 1e200, 50)
+        even, exact = EvenSurprise.fit(np.array(seen))(further), TailSurprise.fit(np.array(seen))(further)
+        assert (np.diff(even) > 0).all()
+        np.testing.assert_allclose(even, exact, rtol=1e-6)
+
+    def test_p03_a_single_error(self) -> None:
+        even, exact = EvenSurprise.fit(np.array([2.0])), TailSurprise.fit(np.array([2.0]))
+        errors = np.array([0.0, 1.0, 2.5, 1e9])
+        np.testing.assert_allclose(even(errors), exact(errors), rtol=1e-6)
+
+    def test_p21_it_is_kept_as_the_other_is(self) -> None:
+        even = EvenSurprise.fit(draws(8).gamma(2.0, size=300))
+        again, errors = EvenSurprise.from_array(even.to_array()), draws(9).gamma(2.0, size=50)
+        assert isinstance(again, EvenSurprise)
+        np.testing.assert_array_equal(again(errors), even(errors))
 
 
 @given(st.lists(st.floats(0, 1e5), min_size=1, max_size=8))

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.detector.detector import _specs
+from pipeline.detector.sizes import specs_of
 from pipeline.encoding import Encoder
 from pipeline.monitor import Monitor
 from pipeline.records import hidden_text
@@ -45,7 +45,7 @@ TABLE = trips()
 def detector() -> Any:
     """As far as neighbours need one: an encoder, and the shape of its cells."""
     encoder = Encoder.fit(TABLE.drop_columns(["id"]))
-    return SimpleNamespace(encoder=encoder, network=SimpleNamespace(spec=_specs("ensemble", encoder)[0]))
+    return SimpleNamespace(encoder=encoder, network=SimpleNamespace(spec=specs_of("ensemble", encoder)[0]))
 
 
 def flagged(rows: list[int], column: str = "distance", share: float = 0.9) -> tuple[list[Anomaly], np.ndarray]:

@@ -20,7 +20,7 @@ from pipeline.detector import Detector, network
 from pipeline.detector.baselines import measure
 from pipeline.errors import ConfigurationError, CorruptBundle, RefusedData
 from pipeline.monitor import Monitor
-from pipeline.training import Challenger, flag_rate, modelled_columns, put_aside, restore, train
+from pipeline.training import LARGE_PARTITION, Challenger, flag_rate, modelled_columns, put_aside, restore, train
 
 PARTITIONS = {"2013-02-01": 100, "2013-02-02": 140, "2013-02-03": 60}
 
@@ -249,3 +249,23 @@ def test_what_was_measured_is_kept_and_shown(tmp_path: Path, monkeypatch: pytest
     assert (canaries["count"], canaries["controls"]) == (15, 15)
     figures = [f"{name} {canaries[name]['auc_roc']:.3f}" for name in ("model", "gaussian", "nearest")]
     assert ", ".join(figures) in call("models", "nights")
+
+
+@pytest.mark.parametrize(("records", "own"), [(2 * LARGE_PARTITION - 1, False), (2 * LARGE_PARTITION, True)])
+def test_where_a_typical_partition_is_large_the_screen_gets_a_network_of_its_own(
+    records: int, own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[bool] = []
+
+    class Fitted(Exception):
+        pass
+
+    def fit(self: Detector, *rest: Any) -> Detector:
+        made.append(self.own_screen)
+        raise Fitted
+
+    monkeypatch.setattr(Detector, "fit", fit)
+    first, second = list(PARTITIONS)[:2]
+    with pytest.raises(Fitted):
+        train(monitor(), window(), {first: 1, second: records - 1}, seed=7)
+    assert made == [own]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -78,9 +79,10 @@ def fit() -> Fit:
         **options: Any,
     ) -> Detector:
         tiny = schedule or network.Schedule(60, 64, 3e-3)
+        twice = replace(tiny, steps=2 * tiny.steps, fewest=2 * tiny.steps)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(network, "PARTS", 3)
-            patch.setattr(network, "SCHEDULES", {model: tiny})
+            patch.setattr(network, "SCHEDULES", {model: tiny, "screen": twice})
             return Detector(model, **{"anchor": "day", "seed": 1} | options).fit(table, progress)
 
     return run

@@ -13,7 +13,7 @@ import pytest
 
 from models import Spec
 from pipeline.detector import Detector
-from pipeline.detector.detector import FOLDS, _specs
+from pipeline.detector.sizes import FOLDS, specs_of
 from pipeline.encoding import EVENTS, Encoded, Encoder
 
 Tables = Callable[..., pa.Table]
@@ -37,7 +37,7 @@ BESIDE: dict[str, tuple[Any, bool]] = {
 
 
 def specs(model: str, column: Any) -> list[Spec]:
-    return _specs(model, Encoder.fit(pa.table({"number": NUMBERS, "other": NUMBERS**2, "beside": column})))
+    return specs_of(model, Encoder.fit(pa.table({"number": NUMBERS, "other": NUMBERS**2, "beside": column})))
 
 
 @pytest.mark.parametrize("beside", BESIDE)

@@ -69,8 +69,8 @@ def expected_errors(spec: Spec, output: Any, record: np.ndarray) -> np.ndarray:
 def test_what_a_pass_measures_is_what_keras_says_with_the_column_hidden(
     kind: str, members: int, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(masked, "ROWS", rows)
     spec = SPECS[kind]
+    monkeypatch.setattr(masked, "NUMBERS", rows * spec.hidden)
     model, record = model_of(spec), records(spec, members=members)
     for whole in PARTITIONS:
         partitions = [np.unique(groups[: spec.column_count], return_inverse=True)[1].tolist() for groups in whole]
