@@ -8,8 +8,11 @@ passes; a bare COPY of the flagged rows. The whole is the step itself, from the 
 PostgreSQL store, in a process of its own whose peak memory is told; its floor is that of all stages together. CPU is
 this process's: what a PostgreSQL takes is in the seconds alone.
 
-    python benchmarks/throughput.py [--source postgres] [--rows 1000000] [--whole 1000000,10000000]
+    python benchmarks/throughput.py [--source postgres] [--small] [--rows 1000000] [--whole 1000000,10000000]
         [--picture docs/images/throughput.png]
+
+The champion is such as a table of large partitions gets, or with `--small` one of small ones: its screen is then the
+first member of its network, instead of a smaller network of its own.
 """
 
 from __future__ import annotations
@@ -54,11 +57,8 @@ class Whole:
     peak: float
 
 
-def train(table: Table, monitors: Path) -> None:
-    """Write the monitor and the window, and make a champion of them.
-
-    The window is small, that it takes little time, and the champion such as one of large partitions would have.
-    """
+def train(table: Table, monitors: Path, small: bool) -> None:
+    """Write the monitor and a window of few records, and make a champion, of `small` partitions or of large ones."""
     from pipeline import training
     from pipeline.detector import network
 
@@ -66,7 +66,7 @@ def train(table: Table, monitors: Path) -> None:
     for seed, day in enumerate(made_up.WINDOW):
         table.write(day, WINDOW_ROWS, seed)
     network.SCHEDULES.update(dict.fromkeys(network.SCHEDULES, network.Schedule(400, 128, 3e-3, fewest=400)))
-    training.LARGE_PARTITION = 0
+    training.LARGE_PARTITION = WINDOW_ROWS + small
     steps.train("made_up", made_up.WINDOW[-1].isoformat())
 
 
@@ -135,6 +135,7 @@ def main() -> None:
     """Make the table and a champion, and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", choices=PLACES, default="parquet")
+    parser.add_argument("--small", action="store_true", help="the champion of a table of small partitions")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--whole", default="1000000")
     parser.add_argument("--picture", type=Path, help="write a PNG of where the time goes")
@@ -154,7 +155,7 @@ def main() -> None:
         }
         in_files = options.source == "parquet"
         table = ParquetFiles(folder / "data") if in_files else DatabaseTable(make("watched"))
-        train(table, folder)
+        train(table, folder, options.small)
         parts, wholes = measure(table, options.rows, [int(each) for each in options.whole.split(",") if each])
         if options.picture:
             title = f"Where the time goes: {options.rows:,} records of 30 columns, {PLACES[options.source]}"

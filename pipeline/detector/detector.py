@@ -273,10 +273,10 @@ class Detector:
         if "memory" in arrays:
             memory = Memory(arrays["memory"], detector.network.spec, arrays["distrust"])
             detector.memory = MemoryVoice(memory, TailSurprise.from_array(arrays["distance"]))
-        of_screen = {name.removeprefix("screen_"): arrays[name] for name in arrays if name.startswith("screen_")}
+        screen = {name.removeprefix("screen_"): arrays[name] for name in arrays if name.startswith("screen_")}
         own = _restored(Spec.from_state(state["screen"]), "screen", arrays) if "screen" in state else None
         network = own or detector.network
-        detector.screen = Screen.from_arrays(network, of_screen, own is not None) if of_screen else None
+        detector.screen = Screen.from_arrays(network, screen, own is not None) if screen else None
         return detector
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from models import Spec
 from pipeline.detector.masked import Groups, Masked
 from pipeline.detector.shown import Shown
-from pipeline.detector.side_by_side import side_by_side
+from pipeline.detector.side_by_side import even_parts, side_by_side
 from pipeline.errors import RefusedData
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Progress = Callable[[float, str], None]
 PARTS = 10
 ROWS = 12_288
-"""So many rows, one for each record and pass, are measured at a time: few enough that all cores have some."""
+"""So many rows, one for each record and pass, are measured at a time."""
 EXACT_COLUMNS = 24
 BLUNT_STEPS = 1_500
 CURVE_RECORDS = 128
@@ -206,8 +206,7 @@ class Network:
         """
         found = np.empty((count, self.spec.members, len(self.spec.widths)), dtype=np.float32)
         passes = max((max(groups) + 1 for groups in self.partitions), default=1)
-        step = max(1, ROWS // passes)
-        parts = [slice(start, start + step) for start in range(0, count, step)]
+        parts = even_parts(count, max(1, ROWS // passes))
 
         def told(part: slice) -> np.ndarray:
             return self._run.errors(given(part), self.partitions)

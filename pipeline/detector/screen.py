@@ -15,9 +15,12 @@ import numpy as np
 
 from pipeline.calibration import Conformal, EvenSurprise
 from pipeline.detector.network import Network
+from pipeline.detector.side_by_side import even_parts, side_by_side
 from pipeline.detector.voices import ColumnVoice, MemoryVoice, fused
 
 GROUPS = 3
+AT_A_TIME = 16_384
+"""So many records are screened at a time: few enough that all cores have some."""
 DRAWS, RECORDS = 384, 64
 MOST_NATS = 10.0
 STARTS = 50
@@ -60,8 +63,12 @@ class Screen:
 
     def p_values(self, matrix: np.ndarray, memory: MemoryVoice | None) -> np.ndarray:
         """How improbable each record is as far as the screen can tell, float64 (n,)."""
-        columns = self.voice(self.voice.surprises(matrix))
-        return self.ranks.p_values(fused([columns], memory(matrix) if memory else None))
+
+        def told(part: slice) -> np.ndarray:
+            columns = self.voice(self.voice.surprises(matrix[part]))
+            return self.ranks.p_values(fused([columns], memory(matrix[part]) if memory else None))
+
+        return np.concatenate([np.zeros(0), *side_by_side(told, even_parts(len(matrix), AT_A_TIME))])
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """What `from_arrays` needs beside the network."""

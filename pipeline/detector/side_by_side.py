@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -9,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import TypeVar
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
 
 T = TypeVar("T")
@@ -40,6 +42,13 @@ def side_by_side(work: Callable[[T], R], given: Iterable[T]) -> Iterator[R]:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def even_parts(count: int, most: int) -> list[slice]:
+    """`count` records in order, in parts of about the same size and at most `most`, as many for each thread."""
+    rounds = max(1, -(-count // (most * AT_ONCE)))
+    edges = np.linspace(0, count, rounds * AT_ONCE + 1).astype(int).tolist()
+    return [slice(start, end) for start, end in itertools.pairwise(edges) if start < end]
 
 
 @cache

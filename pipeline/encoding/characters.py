@@ -41,10 +41,11 @@ class Characters:
         """int64 (n, kinds): how many of each text's characters are of each kind, by `kinds` (kinds, distinct)."""
         # A character is looked at once, for all that it is.
         sorts, sort = np.unique(kinds, axis=1, return_inverse=True)
-        table = np.zeros(self._reach, np.int64)
+        table = np.zeros(self._reach, np.int32)
         table[self._distinct] = sort
         texts, each = len(self.edges) - 1, sorts.shape[1]
-        places = np.repeat(np.arange(texts) * each, np.diff(self.edges)) + table[self.points]
+        places = np.repeat(np.arange(texts, dtype=np.int32) * np.int32(each), np.diff(self.edges))
+        places += table[self.points]
         return np.bincount(places, minlength=texts * each).reshape(texts, each) @ sorts.T.astype(np.int64)
 
     def lowered(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from threadpoolctl import threadpool_info
 
-from pipeline.detector.side_by_side import AT_ONCE, side_by_side
+from pipeline.detector.side_by_side import AT_ONCE, even_parts, side_by_side
 
 
 def test_results_come_in_the_order_of_what_was_given() -> None:
@@ -68,3 +68,12 @@ def test_products_have_no_threads_of_their_own_meanwhile() -> None:
     before = of_blas(0)
     assert list(side_by_side(of_blas, range(3))) == [{1}] * 3
     assert of_blas(0) == before
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 99, 100, 101, 1_000])
+def test_even_parts_are_all_records_once_and_as_many_for_each_thread(count: int) -> None:
+    parts = even_parts(count, 50)
+    assert [at for part in parts for at in range(count)[part]] == list(range(count))
+    sizes = [part.stop - part.start for part in parts]
+    assert max(sizes, default=0) <= 50 and max(sizes, default=0) - min(sizes, default=0) <= 1
+    assert len(parts) % AT_ONCE == 0 or count < AT_ONCE
