@@ -112,7 +112,10 @@ def write(table: pa.Table, folder: Path, form: str) -> None:
 
 
 def markers(table: pa.Table) -> set[bytes]:
-    """How a sensitive value of the table might be written: as text, as JSON and as a machine's number."""
+    """How a sensitive value of the table might be written: as text, as JSON and as a machine's number.
+
+    Nothing so short that it comes by chance, as six digits do among the microseconds of many clocks.
+    """
     found: set[bytes] = set()
     for name in SENSITIVE:
         for value in set(table.column(name).to_pylist()) - {None}:
@@ -124,7 +127,7 @@ def markers(table: pa.Table) -> set[bytes]:
                 found.add(struct.pack("<d", float(value)))
             elif isinstance(value, int):
                 found |= {struct.pack("<d", float(value)), struct.pack("<q", value)}
-    return {each for each in found if len(each) > 4}
+    return {each for each in found if len(each) > 7}
 
 
 def leaks(found: bytes, wanted: set[bytes]) -> list[bytes]:
