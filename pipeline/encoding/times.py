@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -25,7 +25,8 @@ WRITABLE = (-62_135_596_800.0, 253_402_300_799.0)
 class DatetimeEncoder(Fitted):
     """An instant: days from its partition (which stays put as time goes on), time of day and weekday on circles.
 
-    The time of day and the weekday are those of the column's timezone.
+    The time of day and the weekday are those of the column's timezone. `weekdays` are those on which a partition of the
+    window lies: of another nothing was learned, and a partition on it counts as one of the latest of them before it.
     """
 
     kind: ClassVar[Kind] = "datetime"
@@ -34,6 +35,7 @@ class DatetimeEncoder(Fitted):
     hours: bool
     date: bool
     zone: str | None
+    weekdays: list[int] = field(default_factory=lambda: list(range(7)))
 
     @classmethod
     def fit(cls, values: pa.ChunkedArray, anchor: np.ndarray | None) -> DatetimeEncoder:
@@ -49,6 +51,7 @@ class DatetimeEncoder(Fitted):
             bool((of_day > 0).any()),
             pt.is_date(values.type),
             zone,
+            *([] if anchor is None else [np.unique(_weekdays(anchor[np.isfinite(anchor)])).astype(int).tolist()]),
         )
 
     @classmethod
@@ -66,7 +69,14 @@ class DatetimeEncoder(Fitted):
         shown = as_seconds(values, self.zone) / DAY
         z = self.scale.standardised(_days(values, anchor))[:, None]
         hour = [circle(shown % 1.0)] if self.hours else []
-        return self.with_presence(np.concatenate([z, *hour, circle(np.floor(shown) / 7.0)], axis=1), values)
+        weekday = circle((np.floor(shown) - self._days_past(anchor)) / 7.0)
+        return self.with_presence(np.concatenate([z, *hour, weekday], axis=1), values)
+
+    def _days_past(self, anchor: np.ndarray | None) -> np.ndarray:
+        """How many days each partition is past the latest weekday that the window had, float64 (n,) or 0."""
+        if anchor is None or not self.weekdays:
+            return np.zeros(())
+        return np.asarray(((_weekdays(anchor)[:, None] - self.weekdays) % 7).min(axis=1))
 
     def events(self, values: pa.ChunkedArray, anchor: np.ndarray | None) -> Events:
         days = _days(values, anchor)
@@ -96,6 +106,11 @@ class DatetimeEncoder(Fitted):
 def _days(values: pa.ChunkedArray, anchor: np.ndarray | None) -> np.ndarray:
     seconds = as_seconds(values)
     return np.asarray((seconds if anchor is None else seconds - anchor) / DAY)
+
+
+def _weekdays(anchor: np.ndarray) -> np.ndarray:
+    """The weekday of each partition, float64 (n,), 0 to 6 from Thursday on."""
+    return np.asarray(np.floor(anchor / DAY) % 7)
 
 
 def _misread(values: pa.ChunkedArray) -> np.ndarray:

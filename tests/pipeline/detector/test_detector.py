@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from models import Spec
-from pipeline.detector import Detector
+from pipeline.detector import Detector, network
 from pipeline.detector.sizes import FOLDS, specs_of
 from pipeline.encoding import EVENTS, Encoded, Encoder
 
@@ -134,3 +135,19 @@ def test_p18_a_number_further_out_scores_higher(of_numbers: Detector, numbers: T
     score = of_numbers.score_encoded(Encoded(far.reshape(-1, spec.slots), nothing)).score.reshape(far.shape[:2])
 
     assert (np.diff(score, axis=0) > 0).all()
+
+
+@pytest.mark.slow
+def test_p17_the_first_night_of_a_weekday_is_not_out_of_the_ordinary(fit: Any) -> None:
+    def orders(day: dt.date, n: int, seed: int) -> pa.Table:
+        draw = np.random.default_rng(seed)
+        seen = [dt.datetime.combine(day, dt.time()) + dt.timedelta(minutes=int(at)) for at in draw.integers(0, 1440, n)]
+        sent = [each + dt.timedelta(minutes=int(at)) for each, at in zip(seen, draw.integers(5, 60, n), strict=True)]
+        amount = draw.normal(10, 2, n)
+        return pa.table({"day": [day] * n, "seen": seen, "sent": sent, "amount": amount, "fee": amount / 10})
+
+    thursday = dt.date(2024, 5, 9)
+    detector = fit("ensemble", orders(thursday, 800, 0), schedule=network.Schedule(300, 128, 3e-3, fewest=300))
+    for days in (1, 2):
+        p_values = detector.score(orders(thursday + dt.timedelta(days), 500, days)).p_value
+        assert (p_values <= 0.02).mean() < 0.06

@@ -264,3 +264,34 @@ def test_a_few_sentinel_dates_do_not_blind_a_column() -> None:
         pa.table({"day": days[:2], "x": [days[0], days[1] + dt.timedelta(4)]})
     )
     assert z.matrix[1, 0] - z.matrix[0, 0] > 1.5
+
+
+def nights(first: dt.date, count: int) -> pa.Table:
+    days = [first + dt.timedelta(at) for at in range(count) for _ in range(3)]
+    return pa.table({"night": days, "x": [dt.datetime.combine(day, dt.time(9, 30)) for day in days]})
+
+
+def test_a_partition_of_a_weekday_that_the_window_had_not_counts_as_of_the_latest_before() -> None:
+    """Of a Saturday the window of a Thursday and a Friday says nothing; every record would be out of the ordinary."""
+    thursday, week = dt.date(2024, 5, 9), nights(dt.date(2024, 5, 9), 7)
+    known = Encoder.fit(nights(thursday, 2), {"x": "datetime"}, "night").encode(week).matrix
+    whole = Encoder.fit(week, {"x": "datetime"}, "night").encode(week).matrix
+    np.testing.assert_array_equal(known[:, :3], whole[:, :3], "days from the partition and time of day are as ever")
+    np.testing.assert_array_equal(known[:6, 3:5], whole[:6, 3:5])
+    np.testing.assert_allclose(known[6:, 3:5], np.repeat(whole[5:6, 3:5], 15, axis=0), atol=1e-5)
+
+
+def test_a_record_of_another_weekday_than_its_partition_is_still_told() -> None:
+    encoder = Encoder.fit(nights(dt.date(2024, 5, 9), 2), {"x": "datetime"}, "night")
+    late = pa.table({"night": [dt.date(2024, 5, 11)], "x": [dt.datetime(2024, 5, 12, 9, 30)]})
+    angle = 2 * np.pi * 2 / 7
+    expected = 2**0.5 * np.array([np.sin(angle), np.cos(angle)])
+    np.testing.assert_allclose(encoder.encode(late).matrix[0, 3:5], expected, atol=1e-3, err_msg="the day after Friday")
+
+
+def test_encoders_from_before_weekdays_were_kept_tell_every_weekday() -> None:
+    week = nights(dt.date(2024, 5, 9), 7)
+    state = Encoder.fit(nights(dt.date(2024, 5, 9), 2), {"x": "datetime"}, "night").to_state()
+    assert state["columns"][0].pop("weekdays") == [0, 1]
+    whole = Encoder.fit(week, {"x": "datetime"}, "night").encode(week).matrix
+    np.testing.assert_array_equal(Encoder.from_state(state).encode(week).matrix[:, 3:5], whole[:, 3:5])
