@@ -71,6 +71,8 @@ def test_validation_alone_finds_the_same(houses: TwoHouses) -> None:
 def test_p25_a_worker_that_is_killed_in_the_middle_changes_nothing(
     houses: TwoHouses, local: Found, cluster: Cluster
 ) -> None:
+    # Another thread that asks a session that is only being made fails.
+    spark.session("orders", houses.spark)
     doomed = cluster.workers[-1]
     killed = threading.Event()
 
