@@ -107,7 +107,9 @@ def _text_words(texts: pa.Array) -> Words:
         return words
     width = -(-int(lengths.max(initial=1)) // 8) * 8
     padded = pc.ascii_rpad(texts.cast(pa.large_string()), width, "\0")
-    return _folded(np.frombuffer(padded.buffers()[2], np.uint64, len(texts) * width // 8).reshape(len(texts), -1))
+    lanes = np.frombuffer(padded.buffers()[2], np.uint64, len(texts) * width // 8).reshape(len(texts), -1)
+    # Without its length a text would be the same as with a NUL at its end.
+    return _mixed(_folded(lanes) ^ lengths.astype(np.uint64))
 
 
 def _folded(lanes: Words) -> Words:

@@ -61,6 +61,14 @@ def test_equal_keys_have_equal_words_in_any_batch_and_other_keys_have_others(tab
         assert len(pairs) == len({text for text, _ in pairs}) == len({word for _, word in pairs})
 
 
+def test_a_text_and_the_same_with_a_nul_at_its_end_have_other_words() -> None:
+    texts = ["a", "a\x00", "a\x00\x00", "", "\x00"]
+    words, _ = words_of(pa.table({"id": texts}), ["id"])
+    assert len(set(words.tolist())) == len(texts)
+    wide, _ = words_of(pa.table({"id": [*texts, "b" * 40]}), ["id"])
+    assert wide[:5].tolist() == words.tolist()
+
+
 def test_suspects_are_the_records_whose_word_came_again() -> None:
     table = pa.table({"id": [5, None, 6, 5, None]})
     words, there = words_of(table, ["id"])
