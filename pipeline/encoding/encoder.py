@@ -100,15 +100,15 @@ class Encoder:
         """Encode the fitted columns of `table`; other columns are ignored. Raises KeyError on a missing one."""
         anchor = _anchor_seconds(table, self.anchor)
         matrix = np.empty((table.num_rows, self.slots), dtype=np.float32)
-        events = np.zeros((table.num_rows, len(self.columns), len(EVENTS)), dtype=bool)
+        events = np.empty((len(self.columns), len(EVENTS), table.num_rows), dtype=bool)
         start = 0
         for index, (name, encoder) in enumerate(self.columns.items()):
             values = plain(table.column(name))
             width = sum(cell.width for cell in encoder.cells)
             matrix[:, start : start + width], told = encoder.read(values, anchor)
-            events[:, index] = np.stack(told, axis=1)
+            events[index] = told
             start += width
-        return Encoded(matrix, events)
+        return Encoded(matrix, np.moveaxis(events, 2, 0))
 
     def decode(self, column: str, cells: list[np.ndarray], table: pa.Table) -> list[Any]:
         """Values of `column` in its own units from its reconstructed cells; `table` holds the same records' anchor."""

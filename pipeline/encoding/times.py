@@ -76,7 +76,9 @@ class DatetimeEncoder(Fitted):
         """How many days each partition is past the latest weekday that the window had, float64 (n,) or 0."""
         if anchor is None or not self.weekdays:
             return np.zeros(())
-        return np.asarray(((_weekdays(anchor)[:, None] - self.weekdays) % 7).min(axis=1))
+        past = (np.arange(7)[:, None] - self.weekdays) % 7
+        of_weekday = np.append(past.min(axis=1).astype(float), np.nan)
+        return np.asarray(of_weekday[np.nan_to_num(_weekdays(anchor), nan=7).astype(int)])
 
     def events(self, values: pa.ChunkedArray, anchor: np.ndarray | None) -> Events:
         days = _days(values, anchor)
