@@ -103,10 +103,15 @@ class EvenSurprise(TailSurprise):
     def __call__(self, errors: np.ndarray) -> np.ndarray:
         """As `TailSurprise` does."""
         low, places, base, slope = self._lines
-        logs = np.log(np.clip(np.fmax(errors, SMALLEST, dtype=np.float64), None, LARGEST))
-        np.maximum(logs, low, out=logs)
-        at = np.minimum((logs - low) * places, GRID).astype(np.int32)
-        return np.asarray(base[at] + slope[at] * logs)
+        logs = np.minimum(np.fmax(errors, SMALLEST, dtype=np.float64), LARGEST)
+        np.maximum(np.log(logs, out=logs), low, out=logs)
+        at = logs - low
+        at *= places
+        at = np.minimum(at, GRID, out=at).astype(np.intp)
+        found = slope.take(at)
+        found *= logs
+        found += base.take(at)
+        return np.asarray(found)
 
 
 @dataclass(frozen=True)

@@ -70,23 +70,23 @@ class Member:
         each = iter(weights)
         self._kernel, self._bias = _centred(next(each)[0]), _centred(next(each)[0])
         self._rows = {cell: _centred(next(each)) for cell in spec.category_cells}
-        self._blocks = []
-        for _ in range(BLOCKS):
-            wide = _after_norm(each)
-            self._blocks.append((*wide, _centred(next(each)[0]), _centred(next(each)[0])))
-        self._head, self._head_bias = _after_norm(each)
+        # Halved, as the activation is told by half of what comes in.
+        self._blocks = [
+            (_after_norm(each) / 2, _centred(next(each)[0]), _centred(next(each)[0])) for _ in range(BLOCKS)
+        ]
+        self._head = _after_norm(each)
 
     def hidden_in_turn(self, record: np.ndarray, groups: Groups) -> np.ndarray:
         """The output (output width, n), each cell of it from the pass that hides the cell's column."""
         spec, count = self.spec, max(groups) + 1
         cells = [[i for i, column in enumerate(spec.columns) if groups[column] == group] for group in range(count)]
         places = [[place for cell in own for place in spec.places[cell]] for own in cells]
-        heads = [(self._head[:, own].T.copy(), self._head_bias[own][:, None]) for own in places]
+        heads = [self._head[:, own].T.copy() for own in places]
         found = np.empty((spec.output_width, len(record)), dtype=np.float32)
         for part in _parts(len(record), NUMBERS // spec.hidden):
             streams = self._without_each(record[part], cells)
-            for stream, own, (kernel, bias) in zip(streams, places, heads, strict=True):
-                found[own, part] = kernel @ _normed(self._through(stream)).T + bias
+            for stream, own, head in zip(streams, places, heads, strict=True):
+                found[own, part] = head @ _normed(self._through(stream)).T
         return found
 
     def output(self, record: np.ndarray, hidden: np.ndarray) -> np.ndarray:
@@ -95,15 +95,13 @@ class Member:
         found = np.empty((len(record), spec.output_width), dtype=np.float32)
         for part in _parts(len(record), NUMBERS // spec.hidden):
             stream = self._through(self._read(record[part], hidden[part] > 0))
-            found[part] = _normed(stream) @ self._head + self._head_bias
+            found[part] = _normed(stream) @ self._head
         return found
 
     def _through(self, stream: np.ndarray) -> np.ndarray:
         """The residual blocks, in place."""
-        for wide, wide_bias, back, back_bias in self._blocks:
-            inner = _normed(stream) @ wide
-            inner += wide_bias
-            stream += _silu(inner) @ back
+        for wide, back, back_bias in self._blocks:
+            stream += _silu(_normed(stream) @ wide) @ back
             stream += back_bias
         return stream
 
@@ -112,8 +110,8 @@ class Member:
         spec = self.spec
         stream = self._numbers(record, hidden) @ self._kernel + self._bias
         for cell, rows in self._rows.items():
-            code = record[:, spec.starts[cell]].astype(np.int32) + 1
-            stream += rows[np.where(hidden[:, spec.columns[cell]], 0, code)]
+            code = np.where(hidden[:, spec.columns[cell]], 0, _level(record, spec.starts[cell]))
+            stream += rows.take(code, axis=0)
         return np.asarray(stream)
 
     def _numbers(self, record: np.ndarray, hidden: np.ndarray | None) -> np.ndarray:
@@ -132,11 +130,14 @@ class Member:
         numbers = self._numbers(record, None)
         shown = [self._part(cells, record, numbers) for cells in groups]
         # Sums up to and from each group, as taking a far-out value off the sum of all would leave its rounding behind.
-        after = list(itertools.accumulate(reversed(shown[1:]), initial=np.zeros_like(shown[0])))[::-1]
-        before = np.broadcast_to(self._bias, shown[0].shape)
-        for cells, own, rest in zip(groups, shown, after, strict=True):
-            yield before + rest + self._absent(cells)
-            before = before + own
+        after = list(itertools.accumulate(reversed(shown[1:])))[::-1]
+        before = np.empty_like(shown[0])
+        before[:] = self._bias
+        for cells, own, rest in zip(groups, shown, [*after, None], strict=True):
+            stream = before.copy() if rest is None else before + rest
+            stream += self._absent(cells)
+            yield stream
+            before += own
 
     def _part(self, cells: Sequence[int], record: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """What some cells that are shown add to the layer's sum, (n, units)."""
@@ -145,7 +146,7 @@ class Member:
         found = numbers[:, places] @ self._kernel[places]
         for cell in cells:
             if cell in self._rows:
-                found += self._rows[cell][record[:, spec.starts[cell]].astype(np.int32) + 1]
+                found += self._rows[cell].take(_level(record, spec.starts[cell]), axis=0)
         return np.asarray(found)
 
     def _absent(self, cells: Sequence[int]) -> np.ndarray:
@@ -177,10 +178,15 @@ def _shapes(spec: Spec) -> list[tuple[int, ...]]:
     return reader + block * BLOCKS + norm + dense(units, spec.output_width)
 
 
-def _after_norm(weights: Iterator[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel and bias of a dense layer, with the scale and offset of the normalisation before it multiplied in."""
+def _after_norm(weights: Iterator[np.ndarray]) -> np.ndarray:
+    """The kernel of a dense layer (units, outputs) for rows that `_normed` gives; all before it is multiplied in.
+
+    That is the scale and offset of the normalisation, and the bias: as the mean of a row is 1, a kernel whose columns
+    have the mean that the bias is of all units adds the bias.
+    """
     scale, offset, kernel, bias = (next(weights)[0] for _ in range(4))
-    return scale[0][:, None] * kernel, (offset @ kernel + bias)[0]
+    scaled = scale[0][:, None] * kernel
+    return np.asarray(scaled - scaled.mean(axis=0) + (offset @ kernel + bias) / np.float32(len(kernel)))
 
 
 def _centred(weight: np.ndarray) -> np.ndarray:
@@ -189,19 +195,24 @@ def _centred(weight: np.ndarray) -> np.ndarray:
 
 
 def _normed(stream: np.ndarray) -> np.ndarray:
-    """Each row (units,), whose mean is nothing, in its standard deviations."""
+    """Each row (units,), whose mean is nothing, in its standard deviations, and 1 more."""
     variance = np.vecdot(stream, stream) / np.float32(stream.shape[1])
-    return np.asarray(stream / np.sqrt(variance + np.float32(NORM_EPSILON))[:, None])
+    normed = stream / np.sqrt(variance + np.float32(NORM_EPSILON))[:, None]
+    normed += 1.0
+    return np.asarray(normed)
 
 
-def _silu(inner: np.ndarray) -> np.ndarray:
-    """x / (1 + e^-x), in place."""
-    gate = np.negative(inner)
-    with np.errstate(over="ignore"):
-        np.exp(gate, out=gate)
+def _silu(half: np.ndarray) -> np.ndarray:
+    """x / (1 + e^-x) of x / 2, which is x / 2 (1 + tanh(x / 2))."""
+    gate = np.tanh(half)
     gate += 1.0
-    inner /= gate
-    return inner
+    gate *= half
+    return np.asarray(gate)
+
+
+def _level(record: np.ndarray, slot: int) -> np.ndarray:
+    """Which row of a category's weights each record (n, slots) reads, int (n,): the first is of what is hidden."""
+    return np.asarray(record[:, slot].astype(np.intp) + 1)
 
 
 def _parts(count: int, step: int) -> Iterator[slice]:

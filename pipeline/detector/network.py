@@ -204,7 +204,8 @@ class Network:
 
         `given` makes the rows (k, 1 or members, slots) that the members are given of a slice of the records.
         """
-        found = np.empty((count, self.spec.members, len(self.spec.widths)), dtype=np.float32)
+        # A cell's errors are looked at together, so that they lie together.
+        found = np.empty((self.spec.members, len(self.spec.widths), count), dtype=np.float32)
         passes = max((max(groups) + 1 for groups in self.partitions), default=1)
         parts = even_parts(count, max(1, ROWS // passes))
 
@@ -212,8 +213,8 @@ class Network:
             return self._run.errors(given(part), self.partitions)
 
         for part, errors in zip(parts, side_by_side(told, parts), strict=True):
-            found[part] = errors
-        return found
+            found[:, :, part] = np.moveaxis(errors, 0, 2)
+        return np.moveaxis(found, 2, 0)
 
     def reconstruct(self, matrix: np.ndarray, column: np.ndarray) -> np.ndarray:
         """The output (n, outputs) with each record's `column` (n,) hidden: its expected value given the others.
