@@ -235,7 +235,7 @@ class NightOfFlights:
         """The incidents of the night with these flights."""
         from pipeline import training
         from pipeline.incidents import Night, find
-        from pipeline.scoring import score_batch
+        from pipeline.scoring import anomalies, score_batch
         from pipeline.steps import House
         from pipeline.validation import RecordCheck
         from pipeline.validation.census import duplicate_keys
@@ -263,7 +263,8 @@ class NightOfFlights:
         rules = {(r.expectation, r.column): phrase(r.expectation, r.kwargs) for r in check.results()}
         accepted = checked.accepted.select([name for name in checked.accepted.column_names if name in kinds])
         about = Night("flights", self.night, accepted, accepted.num_rows, rate, kinds, rules)
-        return find(about, scored.anomalies, checked.quarantined)
+        flagged = anomalies(monitor, detector, [scored.flagged], detector.threshold(rate))
+        return find(about, flagged, checked.quarantined)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,8 @@ from benchmarks.made_up_table import Table
 from benchmarks.postgres import bare_copy, in_transaction, inserted, rows_of
 from models.spec import BLOCKS
 from pipeline import training
-from pipeline.detector import explain
 from pipeline.results import Anomaly
-from pipeline.scoring import score_batch
+from pipeline.scoring import Flagged, anomalies
 from pipeline.source import open_source
 from pipeline.steps.house import House
 from pipeline.store import Store, copying
@@ -120,17 +119,16 @@ def stages(house: House, table: Table, rows: int, window_rows: int) -> Iterator[
     measured = sum(int((each.surprise > 0).any(axis=1).sum()) for each in scored)
     screened = sum(len(each.score) for each in scored)
     yield Stage(f"score ({measured / screened:.1%} in full)", rows, cost, products(detector, screened, measured))
-    flags = [np.flatnonzero(each.p_value <= rate) for each in scored]
     flagged = [
-        (records.take(pa.array(at)), each.take(at))
-        for records, each, at in zip(accepted, scored, flags, strict=True)
-        if len(at)
+        Flagged(records.take(pa.array(at)), each.take(at), each.p_value[at])
+        for records, each in zip(accepted, scored, strict=True)
+        if len(at := np.flatnonzero(each.p_value <= rate))
     ]
-    count = sum(len(at) for at in flags)
-    yield Stage(f"explain {count:,}", rows, Cost.of(lambda: [explain(detector, *each) for each in flagged]))
-    judge = partial(score_batch, monitor, partition, detector, rate=rate)
-    anomalies = [anomaly for records, _ in flagged for anomaly in judge(accepted=records).anomalies]
-    yield Stage(f"store {count:,}", rows, *stored(house.store, anomalies))
+    count = sum(len(each.p_value) for each in flagged)
+    found: list[Anomaly] = []
+    cost = Cost.of(lambda: found.extend(anomalies(monitor, detector, flagged, detector.threshold(rate))))
+    yield Stage(f"explain {count:,}", rows, cost)
+    yield Stage(f"store {count:,}", rows, *stored(house.store, found))
 
 
 def products(detector: Any, screened: int, measured: int) -> Cost:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.detector.detector import Detector, Scores
+from pipeline.detector.side_by_side import even_parts, side_by_side
 from pipeline.encoding import EVENTS, Encoded
 from pipeline.encoding.categories import CategoricalEncoder
 from pipeline.records import as_text
@@ -34,8 +35,12 @@ def explain(detector: Detector, table: pa.Table, scores: Scores | None = None) -
     score down, so the wrong one leads. An impossible value leads always.
     """
     scores = scores or detector.score(table)
-    parts = [np.arange(table.num_rows)[start : start + AT_ONCE] for start in range(0, table.num_rows, AT_ONCE)]
-    return [each for part in parts for each in _explained(detector, table.take(pa.array(part)), scores.take(part))]
+
+    def told(part: slice) -> list[tuple[Contribution, ...]]:
+        rows = np.arange(part.start, part.stop)
+        return _explained(detector, table.take(pa.array(rows)), scores.take(rows))
+
+    return [each for part in side_by_side(told, even_parts(table.num_rows, AT_ONCE)) for each in part]
 
 
 def _explained(detector: Detector, table: pa.Table, scores: Scores) -> list[tuple[Contribution, ...]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from copy import copy
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING
@@ -185,8 +184,7 @@ def _brought(tally: Tally, rate: float, results: Sequence[ExpectationResult]) ->
     """What a night would have brought at a rate that is not above the one at which it was tallied."""
     from pipeline.alerts import worth_telling
 
-    at = copy(tally)
-    at.rate, at.anomalies = rate, [anomaly for anomaly in tally.anomalies if anomaly.p_value <= rate]
+    at = tally.at(rate)
     incidents = at.incidents(results, (), ()).incidents
     alerts = any(worth_telling(tally.monitor, incident) for incident in incidents)
     return Brought(len(at.anomalies), len(incidents), int(alerts))

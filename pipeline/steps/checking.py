@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.scores_file import Write
     from pipeline.scoring import ScoredBatch
     from pipeline.source import Source
-    from pipeline.steps.tally import Tallied, Tally
+    from pipeline.steps.tally import Counted, Tally
     from pipeline.store import ModelVersion
     from pipeline.validation import CheckedBatch, KeyCensus, RecordCheck, Suite
 
@@ -83,11 +83,11 @@ class Checking:
         """Check and tally all records, and `write` the scores of the accepted ones. Raises as `batches` does."""
         from pipeline.detector.side_by_side import side_by_side
 
-        def scored(batch: CheckedBatch) -> tuple[CheckedBatch, ScoredBatch, Tallied]:
+        def scored(batch: CheckedBatch) -> tuple[CheckedBatch, ScoredBatch, Counted]:
             return batch, *tally.scored(batch)
 
-        for batch, scores, tallied in side_by_side(scored, self.batches()):
-            tally.take(tallied, batch.quarantined)
+        for batch, scores, counted in side_by_side(scored, self.batches()):
+            tally.take(scores.flagged, counted, batch.quarantined)
             if write is not None:
                 write(batch.accepted, scores.score, scores.p_value)
 

@@ -106,7 +106,7 @@ class SparkChecking(Checking):
         job = replace(self._job, bundle=self._bundle(), refresh=refresh, scores=write is not None)
         for stretch in self._stretches(job):
             if stretch.tallied is not None:
-                tally.take(stretch.tallied, stretch.quarantined)
+                tally.join(stretch.tallied, stretch.quarantined)
             if write is not None and stretch.written is not None:
                 write(stretch.written, *(stretch.written.column(name).to_numpy() for name in ("score", "p_value")))
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.results import Anomaly, Contribution, Quarantined
-from pipeline.steps.tally import Tallied
+from pipeline.steps.tally import Counted, Tallied
 from pipeline.validation import Checked
 
 DDL = "told string, kept binary, flagged binary, scores binary, normal binary, tested binary, written binary"
@@ -39,15 +39,15 @@ class Stretch:
         told["quarantined"] = [asdict(each) for each in self.quarantined]
         cells: dict[str, bytes | None] = {"kept": _bytes(self.checked.kept), "written": _bytes(self.written)}
         if self.tallied is not None:
-            each = self.tallied
+            each = self.tallied.counted
             told["tallied"] = {
                 "accepted": each.accepted,
-                "anomalies": [asdict(anomaly) for anomaly in each.anomalies],
-                "flagged": list(each.flagged.shape),
+                "anomalies": [asdict(anomaly) for anomaly in self.tallied.anomalies],
+                "flagged": list(self.tallied.flagged.shape),
                 "body": each.body.tolist(),
                 "counts": None if each.counts is None else each.counts.tolist(),
             }
-            cells |= {"flagged": each.flagged.tobytes(), "scores": each.scores.tobytes()}
+            cells |= {"flagged": self.tallied.flagged.tobytes(), "scores": each.scores.tobytes()}
             cells |= {"normal": _drawn(each.normal), "tested": _drawn(each.tested)}
         return pa.RecordBatch.from_pylist([{"told": json.dumps(told), **cells}], schema=_SCHEMA)
 
@@ -66,16 +66,16 @@ class Stretch:
 
 
 def _tallied(told: dict[str, Any], row: dict[str, Any]) -> Tallied:
-    return Tallied(
+    counted = Counted(
         accepted=told["accepted"],
-        anomalies=[_anomaly(each) for each in told["anomalies"]],
-        flagged=np.frombuffer(row["flagged"], np.float32).reshape(told["flagged"]),
         body=np.array(told["body"], np.int64),
         counts=None if told["counts"] is None else np.array(told["counts"], np.int64),
         scores=np.frombuffer(row["scores"], np.int64),
         normal=_sample(row["normal"]),
         tested=_sample(row["tested"]),
     )
+    flagged = np.frombuffer(row["flagged"], np.float32).reshape(told["flagged"])
+    return Tallied(counted, [_anomaly(each) for each in told["anomalies"]], flagged)
 
 
 def _anomaly(told: dict[str, Any]) -> Anomaly:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -14,7 +15,7 @@ from pipeline.drift import Drift, Reference, score_counts, score_edges
 from pipeline.incidents import Found, Night, find
 from pipeline.refreshing import Refresh, body_power
 from pipeline.results import Anomaly, ExpectationResult, Neighbour, Quarantined
-from pipeline.scoring import score_batch
+from pipeline.scoring import Flagged, anomalies, score_batch
 from pipeline.steps.neighbours import neighbours
 from pipeline.validation.words import phrase
 
@@ -29,24 +30,32 @@ if TYPE_CHECKING:
 
 NORMAL_RECORDS = 10_000
 """So many accepted records are kept to tell segments and neighbours by; of a larger partition they are a sample."""
+WAITING = 4_096
+"""So many flagged records wait to be explained together, at most."""
 
 
 @dataclass(frozen=True)
-class Tallied:
+class Counted:
     """What the records of a stretch of a partition add up to; samples are records with their lots, None of none.
 
-    `flagged` holds the anomalies as they are encoded, float32 (anomalies, slots); `body` int64 (2,), `counts` int64 or
-    None where no drift is told, `scores` the `score_counts` of all records, int64.
+    `body` is int64 (2,), `counts` int64 or None where no drift is told, `scores` the `score_counts` of all records.
     """
 
     accepted: int
-    anomalies: list[Anomaly]
-    flagged: np.ndarray
     body: np.ndarray
     counts: np.ndarray | None
     scores: np.ndarray
     normal: tuple[pa.Table, np.ndarray] | None
     tested: tuple[pa.Table, np.ndarray] | None
+
+
+@dataclass(frozen=True)
+class Tallied:
+    """All that a stretch of a partition came to: its anomalies, and as what they are encoded, float32 (n, slots)."""
+
+    counted: Counted
+    anomalies: list[Anomaly]
+    flagged: np.ndarray
 
 
 def champion_of(
@@ -80,7 +89,8 @@ class Tally:
         self.rate, self.refresh, self.exact = rate, refresh, exact
         self.accepted = 0
         self.quarantined: list[Quarantined] = []
-        self.anomalies: list[Anomaly] = []
+        self._anomalies: list[Anomaly] = []
+        self._waiting: list[Flagged] = []
         self._reference = reference
         self._body = np.zeros(2, np.int64)
         self._counts: np.ndarray | None = None
@@ -92,13 +102,32 @@ class Tally:
         self._seed = crc32(partition.encode())
         self._normal, self._tested = Sample(NORMAL_RECORDS), Sample()
 
+    @property
+    def anomalies(self) -> list[Anomaly]:
+        """The flagged records so far, explained."""
+        self._explain()
+        return self._anomalies
+
+    def _explain(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        threshold = self.detector.threshold(self.refresh.before(self.rate))
+        self._anomalies += anomalies(self.monitor, self.detector, waiting, threshold)
+        self._flagged += [each.scores.matrix for each in waiting]
+
+    def at(self, rate: float) -> Tally:
+        """The same partition at a rate that is not above its own."""
+        flagged = [each for each in self.anomalies if each.p_value <= rate]
+        found = copy(self)
+        found.rate, found._anomalies = rate, flagged
+        return found
+
     def add(self, batch: CheckedBatch) -> ScoredBatch:
         """Score the accepted records of a batch."""
-        scored, tallied = self.scored(batch)
-        self.take(tallied, batch.quarantined)
+        scored, counted = self.scored(batch)
+        self.take(scored.flagged, counted, batch.quarantined)
         return scored
 
-    def scored(self, batch: CheckedBatch) -> tuple[ScoredBatch, Tallied]:
+    def scored(self, batch: CheckedBatch) -> tuple[ScoredBatch, Counted]:
         """The scores of the accepted records of a batch, and what they come to; nothing of it is added yet."""
         scored = score_batch(
             self.monitor, self.partition, self.detector, batch.accepted, self.rate, self.refresh, self.exact
@@ -107,32 +136,43 @@ class Tally:
         drawn = lots(batch.accepted.select(list(self.monitor.primary_key)), self._seed)
         kept = dict.fromkeys([*self._kinds, self.monitor.partition_by, *self.monitor.primary_key])
         samples = (batch.accepted.select(list(kept)), drawn), (batch.accepted, drawn)
-        flagged = scored.matrix[scored.p_value <= self.rate]
-        records, scores = batch.accepted.num_rows, score_counts(self._edges, scored.score)
-        return scored, Tallied(records, scored.anomalies, flagged, scored.body, counts, scores, *samples)
+        scores = score_counts(self._edges, scored.score)
+        return scored, Counted(batch.accepted.num_rows, scored.body, counts, scores, *samples)
 
-    def take(self, stretch: Tallied, quarantined: Sequence[Quarantined]) -> None:
-        """Add what a stretch of the partition came to."""
-        self.accepted += stretch.accepted
-        self.quarantined += quarantined
-        self.anomalies += stretch.anomalies
+    def take(self, flagged: Flagged, counted: Counted, quarantined: Sequence[Quarantined]) -> None:
+        """Add what a batch of the partition came to."""
+        self._count(counted, quarantined)
+        self._waiting.append(flagged)
+        if sum(len(each.p_value) for each in self._waiting) >= WAITING:
+            self._explain()
+
+    def join(self, stretch: Tallied, quarantined: Sequence[Quarantined]) -> None:
+        """Add what a stretch of the partition came to elsewhere."""
+        self._count(stretch.counted, quarantined)
+        self._anomalies += stretch.anomalies
         self._flagged.append(stretch.flagged)
-        self._body += stretch.body
-        self._scores = self._scores + stretch.scores
-        if stretch.counts is not None:
-            self._counts = stretch.counts if self._counts is None else self._counts + stretch.counts
-        for sample, more in ((self._normal, stretch.normal), (self._tested, stretch.tested)):
+
+    def _count(self, counted: Counted, quarantined: Sequence[Quarantined]) -> None:
+        self.accepted += counted.accepted
+        self.quarantined += quarantined
+        self._body += counted.body
+        self._scores = self._scores + counted.scores
+        if counted.counts is not None:
+            self._counts = counted.counts if self._counts is None else self._counts + counted.counts
+        for sample, more in ((self._normal, counted.normal), (self._tested, counted.tested)):
             if more is not None:
                 sample.add(*more)
 
     def tallied(self) -> Tallied:
-        """What was added so far, but for the quarantined records, for the tally of the whole partition to `take`."""
+        """What was added so far, but for the quarantined records, for the tally of the whole partition to `join`."""
+        self._explain()
         flagged = np.concatenate([np.zeros((0, self.detector.encoder.slots), np.float32), *self._flagged])
         normal, tested = (
             None if (table := sample.table()) is None else (table, sample.drawn)
             for sample in (self._normal, self._tested)
         )
-        return Tallied(self.accepted, self.anomalies, flagged, self._body, self._counts, self._scores, normal, tested)
+        counted = Counted(self.accepted, self._body, self._counts, self._scores, normal, tested)
+        return Tallied(counted, self._anomalies, flagged)
 
     def incidents(
         self,

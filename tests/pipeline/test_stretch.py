@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipeline.results import Anomaly, Contribution, Quarantined
 from pipeline.steps.stretch import DDL, Stretch
-from pipeline.steps.tally import Tallied
+from pipeline.steps.tally import Counted, Tallied
 from pipeline.validation import Checked
 
 KEPT = pa.table({"a": pa.array([1.5, float("inf")]), "b": pa.array([None, "ü"])})
@@ -28,19 +28,21 @@ def test_a_scored_stretch() -> None:
     broken = Quarantined(3, None, None, "expect_x", "\x00", {"id": "é"})
     sample = KEPT, np.array([2**64 - 1, 3], np.uint64)
     flagged = np.array([[1.5, np.nan]], np.float32)
-    tallied = Tallied(5, [anomaly], flagged, np.array([1, 2]), np.array([3, 2**40]), np.array([7, 2**41]), sample, None)
+    counted = Counted(5, np.array([1, 2]), np.array([3, 2**40]), np.array([7, 2**41]), sample, None)
+    tallied = Tallied(counted, [anomaly], flagged)
     back = there_and_back(Stretch(7, 5, [broken], CHECKED, tallied, KEPT))
     assert (back.read, back.accepted, back.quarantined) == (7, 5, [broken])
     assert back.checked.counts == CHECKED.counts and back.checked.kept.equals(KEPT) and back.written.equals(KEPT)
-    assert back.tallied is not None and back.tallied.normal is not None
-    assert back.tallied.anomalies == [anomaly] and back.tallied.tested is None
-    assert back.tallied.normal[0].equals(KEPT)
+    assert back.tallied is not None and back.tallied.counted.normal is not None
+    again = back.tallied.counted
+    assert back.tallied.anomalies == [anomaly] and again.tested is None
+    assert again.accepted == 5 and again.normal[0].equals(KEPT)
     np.testing.assert_array_equal(back.tallied.flagged, flagged)
     for got, sent in (
-        (back.tallied.body, tallied.body),
-        (back.tallied.counts, tallied.counts),
-        (back.tallied.scores, tallied.scores),
-        (back.tallied.normal[1], sample[1]),
+        (again.body, counted.body),
+        (again.counts, counted.counts),
+        (again.scores, counted.scores),
+        (again.normal[1], sample[1]),
     ):
         assert got.dtype == sent.dtype and got.tolist() == sent.tolist()  # type: ignore[union-attr]
 
