@@ -23,7 +23,8 @@ LEVELS, SHORTLIST = 16, 2
 AT_ONCE = 256
 """So many records are explained together: their repairs, a hundred a record, are all in memory."""
 
-Measure = Callable[[Detector, Scores, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+Measure = Callable[[Detector, Scores, np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""How surprising the columns of repaired records are together, and their scores, NaN where they are not measured."""
 
 
 def explain(detector: Detector, table: pa.Table, scores: Scores | None = None) -> list[tuple[Contribution, ...]]:
@@ -50,8 +51,8 @@ def _explained(detector: Detector, table: pa.Table, scores: Scores) -> list[tupl
     _lead_with_fitting_levels(detector, scores, rows, columns, output, LEVELS, _at_a_glance)
     final = _finalists(detector, scores, impossible, rows, columns, output)
     rows, columns, output = rows[final], columns[final], output[final]
-    _lead_with_fitting_levels(detector, scores, rows, columns, output, SHORTLIST, _in_full)
-    fall = _falls(detector, scores, rows, columns, output)
+    left = _lead_with_fitting_levels(detector, scores, rows, columns, output, SHORTLIST, _in_full)
+    fall = _falls(detector, scores, rows, columns, output, left)
     expected = _expected(detector, table, rows, columns, output)
     names = list(detector.encoder.columns)
     reasons: list[tuple[Contribution, ...]] = []
@@ -111,10 +112,14 @@ def _finalists(
     return np.asarray(np.sort(best, axis=1) + each * np.arange(len(best))[:, None]).ravel()
 
 
-def _falls(detector: Detector, scores: Scores, rows: np.ndarray, columns: np.ndarray, output: np.ndarray) -> np.ndarray:
-    """How far each record's score falls when one column is repaired."""
-    mended = detector.network.repaired(scores.matrix[rows], columns, output)
-    return np.asarray(scores.score[rows] - _scored_anew(detector, scores, rows, columns, mended).score)
+def _falls(
+    detector: Detector, scores: Scores, rows: np.ndarray, columns: np.ndarray, output: np.ndarray, left: np.ndarray
+) -> np.ndarray:
+    """How far each record's score falls when one column is repaired; `left` are the scores that are known already."""
+    new = np.flatnonzero(np.isnan(left))
+    mended = detector.network.repaired(scores.matrix[rows[new]], columns[new], output[new])
+    left[new] = _scored_anew(detector, scores, rows[new], columns[new], mended).score
+    return np.asarray(scores.score[rows] - left)
 
 
 def _scored_anew(
@@ -128,14 +133,15 @@ def _scored_anew(
 
 def _at_a_glance(
     detector: Detector, scores: Scores, rows: np.ndarray, columns: np.ndarray, mended: np.ndarray
-) -> np.ndarray:
-    return detector.glance(mended)
+) -> tuple[np.ndarray, np.ndarray]:
+    return detector.glance(mended).sum(axis=1), np.full(len(rows), np.nan)
 
 
 def _in_full(
     detector: Detector, scores: Scores, rows: np.ndarray, columns: np.ndarray, mended: np.ndarray
-) -> np.ndarray:
-    return _scored_anew(detector, scores, rows, columns, mended).surprise
+) -> tuple[np.ndarray, np.ndarray]:
+    found = _scored_anew(detector, scores, rows, columns, mended)
+    return found.surprise.sum(axis=1), found.score
 
 
 def _lead_with_fitting_levels(
@@ -146,23 +152,25 @@ def _lead_with_fitting_levels(
     output: np.ndarray,
     count: int,
     measure: Measure,
-) -> None:
+) -> np.ndarray:
     """Change `output` so that a category's `count` likeliest levels lead in the order of how little they surprise.
 
-    What follows from a category exactly (a distance from a destination) tells levels apart that the logits, by which it
-    is reconstructed from the others, do not.
+    Returns the score that is left with the first of them, float64, NaN where nothing was measured. What follows from a
+    category exactly (a distance from a destination) tells levels apart that the logits, by which it is reconstructed
+    from the others, do not.
     """
+    left = np.full(len(rows), np.nan)
     tried = list(_likeliest_levels(detector, columns, output, count))
     if not tried:
-        return
+        return left
     spec = detector.network.spec
     each = np.concatenate([np.repeat(here, levels.shape[1]) for _, here, levels in tried])
     mended = scores.matrix[rows[each]]
     slots = np.concatenate([np.full(levels.size, spec.starts[cell]) for cell, _, levels in tried])
     mended[np.arange(len(each)), slots] = np.concatenate([levels.ravel() for _, _, levels in tried])
-    surprise = measure(detector, scores, rows[each], columns[each], mended).sum(axis=1)
+    measured = measure(detector, scores, rows[each], columns[each], mended)
     ends = np.cumsum([levels.size for _, _, levels in tried])[:-1]
-    for (cell, here, levels), told in zip(tried, np.split(surprise, ends), strict=True):
+    for (cell, here, levels), told, score in zip(tried, *(np.split(part, ends) for part in measured), strict=True):
         logits = detector.network.cell(output, cell)
         possible = np.isfinite(logits[here[:, None], levels])
         order = np.argsort(np.where(possible, told.reshape(levels.shape), np.inf), axis=1, kind="stable")
@@ -170,6 +178,9 @@ def _lead_with_fitting_levels(
         possible = np.take_along_axis(possible, order, axis=1)
         lead = logits[here].max(axis=1)[:, None] + np.arange(levels.shape[1], 0, -1)
         logits[here[:, None], levels] = np.where(possible, lead, -np.inf)
+        first = np.take_along_axis(score.reshape(levels.shape), order[:, :1], axis=1)[:, 0]
+        left[here] = np.where(possible[:, 0], first, np.nan)
+    return left
 
 
 def _likeliest_levels(

@@ -25,7 +25,7 @@ def side_by_side(work: Callable[[T], R], given: Iterable[T]) -> Iterator[R]:
 
     Work that is done side by side already goes one by one.
     """
-    if getattr(_own, "busy", False):
+    if _is_busy():
         yield from map(work, given)
         return
 
@@ -46,9 +46,15 @@ def side_by_side(work: Callable[[T], R], given: Iterable[T]) -> Iterator[R]:
 
 def even_parts(count: int, most: int) -> list[slice]:
     """`count` records in order, in parts of about the same size and at most `most`, as many for each thread."""
-    rounds = max(1, -(-count // (most * AT_ONCE)))
-    edges = np.linspace(0, count, rounds * AT_ONCE + 1).astype(int).tolist()
+    threads = 1 if _is_busy() else AT_ONCE
+    parts = threads * max(1, -(-count // (most * threads)))
+    edges = np.linspace(0, count, parts + 1).astype(int).tolist()
     return [slice(start, end) for start, end in itertools.pairwise(edges) if start < end]
+
+
+def _is_busy() -> bool:
+    """Whether this thread is one of those side by side."""
+    return getattr(_own, "busy", False)
 
 
 @cache

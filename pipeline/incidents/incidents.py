@@ -15,9 +15,10 @@ from pipeline.incidents import severity, words
 from pipeline.incidents.continuing import Earlier, Suppressing, continued, new_id, suppressing
 from pipeline.incidents.findings import Finding, Part, of_anomaly, of_quarantined
 from pipeline.incidents.grouping import Group, groups_of
+from pipeline.incidents.levels import LONGEST_VALUE
 from pipeline.incidents.manner import Manner, manner_of
 from pipeline.incidents.order import place
-from pipeline.incidents.population import LONGEST_VALUE, NULL, Population
+from pipeline.incidents.population import NULL, Population
 from pipeline.monitor import Kind
 from pipeline.results import Anomaly, Condition, Incident, IncidentKind, IncidentSeverity, Quarantined
 

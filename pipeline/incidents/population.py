@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.incidents.findings import Finding
+from pipeline.incidents.levels import Levels, levels_of
 from pipeline.incidents.order import place
-from pipeline.records import as_text
 from pipeline.results import Condition
 
 FEWEST_PLACES = 12
@@ -19,20 +19,18 @@ BINS = 24
 FEW_LEVELS = 48
 """A column of no more places than these has a bin for each."""
 NULL = "null"
-LONGEST_VALUE = 100
-"""A longer text names no segment that a person could act on."""
 
 
 @dataclass(frozen=True)
 class Column:
     """One column's values: of the findings and of the sampled records, as codes of the same `levels`, and as places.
 
-    `levels` are texts, None for null. `places` are float64, NaN where a text has none; `bins` int64, the bin of each
-    level, -1 where it has no place. Both are empty where the column has no order worth a range.
+    `places` are float64, NaN where a text has none; `bins` int64, the bin of each level, -1 where it has no place. Both
+    are empty where the column has no order worth a range.
     """
 
     name: str
-    levels: list[str | None]
+    levels: Levels
     found: np.ndarray
     sampled: np.ndarray
     places: np.ndarray
@@ -41,11 +39,6 @@ class Column:
     @property
     def ordered(self) -> bool:
         return bool(len(self.places))
-
-    @cached_property
-    def unhandy(self) -> np.ndarray:
-        """Which levels are too long to be told, bool (levels,)."""
-        return np.array([len(level or "") > LONGEST_VALUE for level in self.levels], dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -65,18 +58,18 @@ class Candidates:
         """One condition, and which findings and sampled records meet it (bool); a range is narrowed to its members."""
         column = self.column
         if not len(self.last):
-            level = column.levels[self.first[place]]
+            level = column.levels.text(int(self.first[place]))
             condition = Condition(column.name, NULL if level is None else level)
             return condition, column.found == self.first[place], column.sampled == self.first[place]
         bins = column.bins[column.found]
         codes = column.found[members & (bins >= self.first[place]) & (bins <= self.last[place])]
-        low, high = codes[column.places[codes].argmin()], codes[column.places[codes].argmax()]
+        low, high = (int(codes[at]) for at in (column.places[codes].argmin(), column.places[codes].argmax()))
         bounds = column.places[low], column.places[high]
         of_level = (column.places >= bounds[0]) & (column.places <= bounds[1])
         if low == high:
-            condition = Condition(column.name, column.levels[low])
+            condition = Condition(column.name, column.levels.text(low))
         else:
-            condition = Condition(column.name, low=column.levels[low], high=column.levels[high])
+            condition = Condition(column.name, low=column.levels.text(low), high=column.levels.text(high))
         return condition, of_level[column.found], of_level[column.sampled]
 
 
@@ -110,7 +103,7 @@ class Population:
     def values(self, column: Column, members: np.ndarray, found: np.ndarray, sampled: np.ndarray) -> Candidates:
         """`column` equals a value, for each of its values, counted among the `found` findings and `sampled` records."""
         of_members, records = self._counted(column.found, column.sampled, len(column.levels), members, found, sampled)
-        handy = np.where(column.unhandy, 0, of_members)
+        handy = np.where(column.levels.unhandy, 0, of_members)
         return Candidates(column, np.arange(len(column.levels)), np.empty(0, int), handy, records)
 
     def ranges(self, column: Column, members: np.ndarray, found: np.ndarray, sampled: np.ndarray) -> Candidates:
@@ -159,27 +152,12 @@ def meets(condition: Condition, text: str | None) -> bool:
 
 
 def _column(name: str, normal: pa.Table, findings: Sequence[Finding]) -> Column:
-    levels: dict[str | None, int] = {}
-    found = np.array([levels.setdefault(f.values.get(name), len(levels)) for f in findings], dtype=np.int64)
-    texts, codes = _texts(normal.column(name))
-    sampled = np.array([levels.setdefault(text, len(levels)) for text in texts], dtype=np.int64)[codes]
-    places = np.array([place(level) for level in levels])
+    levels, found, sampled = levels_of([f.values.get(name) for f in findings], normal.column(name))
+    places = levels.places
     if len(levels) < FEWEST_PLACES or np.isfinite(places).mean() <= 0.5 or not len(sampled):
-        return Column(name, list(levels), found, sampled, np.empty(0), np.empty(0, np.int64))
+        return Column(name, levels, found, sampled, np.empty(0), np.empty(0, np.int64))
     each = np.unique(places[np.isfinite(places)])
     many = np.unique(np.nanquantile(places[sampled], np.linspace(0, 1, BINS + 1)))[1:-1]
     edges = each[:-1] if len(each) <= FEW_LEVELS else many
     bins = np.where(np.isnan(places), -1, np.searchsorted(edges, places, side="left"))
-    return Column(name, list(levels), found, sampled, places, bins)
-
-
-def _texts(column: pa.ChunkedArray) -> tuple[list[str | None], np.ndarray]:
-    """The texts of the different values in the order in which they come, and which of them each value has, int (n,)."""
-    values = column.combine_chunks()
-    if isinstance(values, pa.DictionaryArray):
-        values = values.dictionary_decode()
-    try:
-        encoded = values.dictionary_encode(null_encoding="encode")
-    except pa.ArrowNotImplementedError:
-        return [as_text(value) for value in column.to_pylist()], np.arange(len(column))
-    return [as_text(value) for value in encoded.dictionary.to_pylist()], np.asarray(encoded.indices)
+    return Column(name, levels, found, sampled, places, bins)
