@@ -109,6 +109,8 @@ class Tally:
         return self._anomalies
 
     def _explain(self) -> None:
+        if not self._waiting:
+            return
         waiting, self._waiting = self._waiting, []
         threshold = self.detector.threshold(self.refresh.before(self.rate))
         self._anomalies += anomalies(self.monitor, self.detector, waiting, threshold)
