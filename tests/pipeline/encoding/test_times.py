@@ -289,6 +289,13 @@ def test_a_record_of_another_weekday_than_its_partition_is_still_told() -> None:
     np.testing.assert_allclose(encoder.encode(late).matrix[0, 3:5], expected, atol=1e-3, err_msg="the day after Friday")
 
 
+def test_p08_an_instant_without_a_partition_is_missing_but_for_its_time_of_day() -> None:
+    encoder = Encoder.fit(nights(dt.date(2024, 5, 9), 2), {"x": "datetime"}, "night")
+    night = pa.array([None, dt.date(2024, 5, 11)], pa.date32())
+    found = encoder.encode(pa.table({"night": night, "x": [dt.datetime(2024, 5, 11, 9, 30)] * 2})).matrix
+    assert np.isnan(found[0]).tolist() == [True, False, False, True, True] and np.isfinite(found[1]).all()
+
+
 def test_encoders_from_before_weekdays_were_kept_tell_every_weekday() -> None:
     week = nights(dt.date(2024, 5, 9), 7)
     state = Encoder.fit(nights(dt.date(2024, 5, 9), 2), {"x": "datetime"}, "night").to_state()

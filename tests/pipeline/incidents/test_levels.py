@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.incidents.levels import LONGEST_VALUE, levels_of
@@ -26,6 +26,7 @@ TEXTS = st.lists(st.none() | st.sampled_from(["1", "1.0", "0", "-0.0", "nan", "i
 
 
 @given(COLUMNS, TEXTS, st.integers(0, 5))
+@example(pa.array([2**53, 2**53 + 1]), [str(2**53 + 1)], 0)
 def test_codes_and_places_are_those_of_the_texts(values: pa.Array, told: list[str | None], known: int) -> None:
     told = [*told, *map(as_text, values[:known].to_pylist())]
     levels, found, sampled = levels_of(told, pa.chunked_array([values]))
