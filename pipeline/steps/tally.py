@@ -118,9 +118,11 @@ class Tally:
 
     def at(self, rate: float) -> Tally:
         """The same partition at a rate that is not above its own."""
-        flagged = [each for each in self.anomalies if each.p_value <= rate]
+        kept = np.array([each.p_value <= rate for each in self.anomalies], dtype=bool)
         found = copy(self)
-        found.rate, found._anomalies = rate, flagged
+        found.rate = rate
+        found._anomalies = [each for each, stays in zip(self._anomalies, kept, strict=True) if stays]
+        found._flagged = [self._encoded()[kept]]
         return found
 
     def add(self, batch: CheckedBatch) -> ScoredBatch:
@@ -168,13 +170,16 @@ class Tally:
     def tallied(self) -> Tallied:
         """What was added so far, but for the quarantined records, for the tally of the whole partition to `join`."""
         self._explain()
-        flagged = np.concatenate([np.zeros((0, self.detector.encoder.slots), np.float32), *self._flagged])
         normal, tested = (
             None if (table := sample.table()) is None else (table, sample.drawn)
             for sample in (self._normal, self._tested)
         )
         counted = Counted(self.accepted, self._body, self._counts, self._scores, normal, tested)
-        return Tallied(counted, self._anomalies, flagged)
+        return Tallied(counted, self._anomalies, self._encoded())
+
+    def _encoded(self) -> np.ndarray:
+        """The explained records as they are encoded, float32 (anomalies, slots)."""
+        return np.concatenate([np.zeros((0, self.detector.encoder.slots), np.float32), *self._flagged])
 
     def incidents(
         self,
@@ -198,7 +203,7 @@ class Tally:
         sample = self._normal.table()
         if sample is None or not self.anomalies:
             return []
-        return neighbours(self.monitor, self.detector, sample, self.anomalies, np.concatenate(self._flagged))
+        return neighbours(self.monitor, self.detector, sample, self.anomalies, self._encoded())
 
     def drift(self) -> Drift | None:
         """How far the partition lies from the training window; None for a champion that kept nothing to tell it by."""

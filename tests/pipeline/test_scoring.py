@@ -187,6 +187,8 @@ def test_at_a_lower_rate_fewer_are_flagged_and_the_rest_stays_as_it_was(detector
     assert 0 < len(lower.anomalies) < len(before) and lower.rate == 0.02
     assert lower.anomalies == [each for each in before if each.p_value <= 0.02]
     assert partition.anomalies == before and partition.rate == 0.2
+    stays = [each.p_value <= 0.02 for each in before]
+    np.testing.assert_array_equal(lower.tallied().flagged, partition.tallied().flagged[stays])
 
 
 def test_p33_a_sensitive_value_is_hashed_and_its_expectation_left_out(detector: Detector) -> None:
